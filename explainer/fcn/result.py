@@ -1,0 +1,228 @@
+"""What a pass of the network gives: labels, and every number on the way to them.
+
+After the score maps everything is linear: 2× bilinear upsampling, sums, bilinear upsampling to the
+photo. A tent upsampled by another tent is the longer tent, so the score of a class at a pixel is
+exactly a sum over the maps, each read bilinearly at the pixel: at most four cells a map. That makes
+the result small (score maps only) and every question to it cheap.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from explainer.fcn.geometry import Lattice
+from explainer.fcn.labels import label_maps
+from explainer.fcn.network import STRIDES, fuse, upsample
+
+SKIP_NAMES: dict[int, str] = {32: "stride 32", 16: "pool4", 8: "pool3"}
+"""What the paper calls the features that each stride's scores come from."""
+
+
+@dataclass(frozen=True)
+class ScoreMap:
+    """Scores (classes, rows, columns) float32, and where the cells sit in the photo."""
+
+    values: NDArray[np.float32]
+    lattice: Lattice
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one cell of one score map contributes to a class's score at a pixel."""
+
+    stride: int
+    row: int
+    col: int
+    weight: float
+    score: float
+
+    @property
+    def contribution(self) -> float:
+        """Bilinear weight times the cell's score."""
+        return self.weight * self.score
+
+
+@dataclass(frozen=True)
+class Part:
+    """The cells of one score map that reach a pixel: at most four, all with weight above zero."""
+
+    stride: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def value(self) -> float:
+        """What this map adds to the score."""
+        return sum(cell.contribution for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The score of a class at a pixel as an exact sum: stride 32, pool4, pool3."""
+
+    y: int
+    x: int
+    class_index: int
+    parts: tuple[Part, ...]
+
+    @property
+    def total(self) -> float:
+        """The class's score in the finest output."""
+        return sum(part.value for part in self.parts)
+
+
+def _corners(position: float, cells: int) -> Iterator[tuple[int, float]]:
+    """The cells beside a fractional cell coordinate with their linear weights, zeros left out."""
+    low = int(position)
+    rest = position - low
+    yield low, 1 - rest
+    if rest > 0 and low + 1 < cells:
+        yield low + 1, rest
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The outputs for one photo.
+
+    Attributes:
+        height, width: of the photo, in pixels.
+        classes: their names.
+        scores: what each stride adds, keys 32, 16 ("pool4") and 8 ("pool3").
+        labels: (height, width) uint8 of FCN-32s, -16s and -8s, by stride.
+        timings: seconds by stage.
+        device: where the network ran.
+    """
+
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    scores: Mapping[int, ScoreMap]
+    labels: Mapping[int, NDArray[np.uint8]]
+    timings: Mapping[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @cached_property
+    def sums(self) -> dict[int, ScoreMap]:
+        """The scores of each output on its own lattice: 2× the coarser sum plus the own scores."""
+        fused = fuse(self._tensors, self._lattices)
+        return {s: ScoreMap(fused[s][0].numpy(), self.scores[s].lattice) for s in fused}
+
+    @cached_property
+    def upsampled(self) -> dict[int, ScoreMap]:
+        """For strides 16 and 8: the coarser sum after 2× upsampling, before the addition."""
+        found = {}
+        strides = sorted(self.scores, reverse=True)
+        for coarse, fine in pairwise(strides):
+            lattice = self.scores[fine].lattice
+            values = torch.from_numpy(self.sums[coarse].values)[None]
+            up = upsample(values, self.scores[coarse].lattice, lattice)
+            found[fine] = ScoreMap(up[0].numpy(), lattice)
+        return found
+
+    @property
+    def _lattices(self) -> dict[int, Lattice]:
+        return {stride: scores.lattice for stride, scores in self.scores.items()}
+
+    @property
+    def _tensors(self) -> dict[int, torch.Tensor]:
+        return {s: torch.from_numpy(scores.values)[None] for s, scores in self.scores.items()}
+
+    def _cells(self, stride: int, y: int, x: int) -> Iterator[tuple[int, int, float]]:
+        """Row, column and weight of the cells of a map that reach a pixel.
+
+        Raises:
+            IndexError: the pixel is outside the photo.
+        """
+        if not (0 <= y < self.height and 0 <= x < self.width):
+            raise IndexError(
+                f"pixel ({y}, {x}) is outside the photo of {self.height} rows and "
+                f"{self.width} columns"
+            )
+        scores = self.scores[stride]
+        _, rows, columns = scores.values.shape
+        for row, down in _corners(scores.lattice.cell(y), rows):
+            for column, across in _corners(scores.lattice.cell(x), columns):
+                yield row, column, down * across
+
+    def logits(self, y: int, x: int) -> dict[int, NDArray[np.float64]]:
+        """The scores (classes,) of each output at a pixel, by stride."""
+        total = np.zeros(len(self.classes))
+        found = {}
+        for stride in sorted(self.scores, reverse=True):
+            for row, column, weight in self._cells(stride, y, x):
+                total = total + weight * self.scores[stride].values[:, row, column].astype(float)
+            found[stride] = total
+        return found
+
+    def probabilities(self, y: int, x: int) -> dict[int, NDArray[np.float64]]:
+        """The softmax of each output's scores at a pixel, (classes,) by stride."""
+        found = {}
+        for stride, logits in self.logits(y, x).items():
+            exponentials = np.exp(logits - logits.max())
+            found[stride] = exponentials / exponentials.sum()
+        return found
+
+    def ledger(self, y: int, x: int, class_index: int) -> Ledger:
+        """Which cells of which map make up a class's score at a pixel of the finest output.
+
+        Raises:
+            IndexError: no such pixel or class.
+        """
+        if not 0 <= class_index < len(self.classes):
+            raise IndexError(f"there is no class {class_index}: 0 … {len(self.classes) - 1}")
+        parts = []
+        for stride in sorted(self.scores, reverse=True):
+            values = self.scores[stride].values[class_index]
+            cells = tuple(
+                Cell(stride, row, column, weight, float(values[row, column]))
+                for row, column, weight in self._cells(stride, y, x)
+            )
+            parts.append(Part(stride, cells))
+        return Ledger(y, x, class_index, tuple(parts))
+
+    def without(
+        self, strides: Collection[int] = (), cells: Collection[tuple[int, int, int]] = ()
+    ) -> "Segmentation":
+        """The outputs had some scores been zero, for all classes.
+
+        Args:
+            strides: maps that are left out whole.
+            cells: (stride, row, column) of single cells.
+
+        Raises:
+            KeyError: a stride without scores.
+            IndexError: a cell outside its map.
+        """
+        scores = {stride: found.values for stride, found in self.scores.items()}
+        for stride in strides:
+            scores[stride] = np.zeros_like(self.scores[stride].values)
+        for stride, row, column in cells:
+            _, rows, columns = scores[stride].shape
+            if not (0 <= row < rows and 0 <= column < columns):
+                raise IndexError(
+                    f"cell ({row}, {column}) is outside the {rows}×{columns} map of stride {stride}"
+                )
+            if scores[stride] is self.scores[stride].values:
+                scores[stride] = scores[stride].copy()
+            scores[stride][:, row, column] = 0
+        changed = {s: ScoreMap(values, self.scores[s].lattice) for s, values in scores.items()}
+        # A new object, so that sums and upsampled maps are not those of the old one.
+        result = replace(self, scores=changed, labels={}, timings={})
+        with torch.inference_mode():
+            sums = {s: torch.from_numpy(found.values) for s, found in result.sums.items()}
+            maps = label_maps(sums, self.height, self.width)
+        return replace(result, labels={s: labels.numpy() for s, labels in maps.items()})
+
+    def shares(self) -> dict[int, dict[int, float]]:
+        """The share of the pixels of each class found, by output and class index."""
+        found = {}
+        for stride in STRIDES:
+            counts = np.bincount(self.labels[stride].ravel(), minlength=len(self.classes))
+            found[stride] = {
+                int(index): float(counts[index] / counts.sum()) for index in np.flatnonzero(counts)
+            }
+        return found

@@ -1,0 +1,130 @@
+"""The first page: a photo and its segmentations at strides 32, 16 and 8."""
+
+import html
+import time
+
+import streamlit as st
+from PIL import Image
+
+from explainer.fcn.photo import PhotoError, decode
+from explainer.ui import engine, photo_source, samples, segment_views
+from explainer.ui.lessons import SEGMENT
+from explainer.ui.shell import collector, open_page
+from explainer.ui.text import plain
+from explainer.ui.visit import Encoded, Prepared, Shown, Visit, visit
+
+HEADS = ("FCN-32s", "FCN-16s", "FCN-8s")
+
+
+def show() -> None:
+    """Draw the page for the visitor whose session runs this script."""
+    open_page(SEGMENT)
+    now = visit()
+    photo_source.follow_link(now)
+    side = photo_source.draw(now)
+    _accept_pending(now, side)
+    if now.error:
+        st.error(plain(now.error), icon=":material/broken_image:")
+    if now.notice:
+        st.warning(plain(now.notice), icon=":material/link_off:")
+    fresh = _segmented(now, side)
+    if now.shown is None:
+        return
+    _viewer(now.shown)
+    segment_views.draw(now.shown)
+    if fresh:
+        collector.collect_if_due()
+
+
+def prepare(encoded: Encoded, side: int) -> Prepared:
+    """Decode a photo at the size that the network gets.
+
+    Raises:
+        PhotoError: the file cannot be used.
+    """
+    began = time.perf_counter()
+    photo = decode(encoded.data, encoded.name, longest=side)
+    seconds = time.perf_counter() - began
+    return Prepared(encoded, side, photo.pixels, photo.size, photo.notes, seconds)
+
+
+def timing_line(shown: Shown, draw: float) -> str:
+    """What ran where and how long it took, e.g. "segmented at 768×576 on cpu: …"."""
+    result = shown.result
+    stages = {
+        "decode": shown.photo.seconds,
+        "forward": sum(result.timings.values()),
+        "draw": draw,
+    }
+    times = " · ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in stages.items())
+    return f"segmented at {result.width}×{result.height} on {result.device}: {times}"
+
+
+def _accept_pending(now: Visit, side: int) -> None:
+    """Show the photo just handed in, or say why not and keep what is on the screen."""
+    pending, now.pending = now.pending, None
+    if pending is None:
+        return
+    try:
+        now.prepared = prepare(pending, side)
+    except PhotoError as error:
+        now.error = str(error)
+        return
+    now.chosen = pending
+    now.error = now.notice = ""
+    photo_source.forget_link(now)
+
+
+def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
+    """The chosen photo, decoded anew only where the last one decoded is another."""
+    last = now.prepared
+    if last is None or last.side != side or last.encoded.digest != chosen.digest:
+        last = now.prepared = prepare(chosen, side)
+    return last
+
+
+def _segmented(now: Visit, side: int) -> bool:
+    """Bring `now.shown` up to date; whether the network had to run."""
+    assert now.chosen is not None, "follow_link chooses a photo in the first run"
+    known = now.results.get((now.chosen.digest, side))
+    preview = st.empty()
+    if known is not None:
+        now.shown = known
+        return False
+    photo = _prepared(now, now.chosen, side)
+    if now.shown is None:
+        preview.html(_preview(photo))
+    with st.container(key="busy"):
+        try:
+            with st.spinner("Loading the network"):
+                engine.network()
+            with st.spinner("Segmenting"):
+                now.shown = Shown(photo, engine.segment(photo.pixels))
+        except ValueError as error:  # weights or a device that cannot be used: it says what to do
+            st.error(plain(str(error)), icon=":material/error:")
+            return False
+    now.remember(now.shown)
+    preview.empty()
+    return True
+
+
+def _preview(photo: Prepared) -> str:
+    """The photo and three empty panels: what the viewer will look like, before the network ran."""
+    source = samples.data_uri(Image.fromarray(photo.pixels))
+    height, width = photo.pixels.shape[:2]
+    picture = f'<img src="{source}" alt="{html.escape(photo.encoded.name)}">'
+    frames = "".join(
+        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">{name}</div>'
+        for name in HEADS
+    )
+    return f'<div class="preview">{picture}{frames}</div>'
+
+
+def _viewer(shown: Shown) -> None:
+    # Imports PyTorch, which the page that is still waiting for its first result must not.
+    from explainer.components.segment_viewer import segment_viewer
+
+    began = time.perf_counter()
+    segment_viewer(shown.result, shown.photo.pixels, key="viewer")
+    line = timing_line(shown, time.perf_counter() - began)
+    st.caption(" · ".join([f"**{plain(shown.photo.encoded.name)}**", line, *shown.photo.notes]))

@@ -1,0 +1,86 @@
+"""The frame of every page: settings, title and one sentence, the sidebar from the catalogue."""
+
+import gc
+import threading
+import time
+from pathlib import Path
+
+import streamlit as st
+from streamlit import config
+
+from explainer.ui.lessons import Lesson, sections
+from explainer.ui.uploads import MAX_MEGABYTES, keep_in_memory
+
+# What .streamlit/config.toml says too; Streamlit reads that file from the current folder only.
+_SETTINGS: dict[str, object] = {
+    "browser.gatherUsageStats": False,
+    "client.showSidebarNavigation": False,
+    "client.toolbarMode": "minimal",
+    "runner.postScriptGC": False,
+    "server.maxUploadSize": MAX_MEGABYTES,
+}
+_STYLE = Path(__file__).with_name("shell.css").read_text(encoding="utf-8")
+_ICON = Path(__file__).with_name("icon.svg")
+
+
+def open_page(lesson: Lesson) -> None:
+    """Draw the frame of a lesson's page; the first call of its script."""
+    _settle()
+    st.set_page_config(
+        page_title=lesson.title,
+        page_icon=str(_ICON),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
+    st.html(f"<style>{_STYLE}</style>")
+    _sidebar(lesson)
+    with st.container(key="shell_title", horizontal=True, vertical_alignment="bottom"):
+        st.title(lesson.title, anchor=False, width="content")
+        st.markdown(lesson.sentence, width="content")
+
+
+def _settle() -> None:
+    """Set what config.toml would have set; what a user set in another way stays."""
+    for option, value in _SETTINGS.items():
+        if not config.is_manually_set(option):
+            config.set_option(option, value)
+    keep_in_memory()
+
+
+def _sidebar(here: Lesson) -> None:
+    with st.sidebar:
+        for section, lessons in sections().items():
+            st.subheader(section, anchor=False)
+            for lesson in lessons:
+                if lesson == here:
+                    # No link: Streamlit refuses one to the only page of an app.
+                    st.markdown(f"{lesson.icon} **{lesson.title}**", help=lesson.topic)
+                else:
+                    st.page_link(
+                        lesson.path, label=lesson.title, icon=lesson.icon, help=lesson.topic
+                    )
+
+
+class Collector:
+    """Runs Python's garbage collector now and then.
+
+    Streamlit's own collection after every rerun is switched off: with PyTorch loaded it takes
+    longer than most reruns. Photos are large, though, so pages ask for one after using them.
+    """
+
+    def __init__(self, every: float = 30.0) -> None:
+        self.every = every
+        self._last = time.monotonic()
+        self._lock = threading.Lock()
+
+    def collect_if_due(self) -> bool:
+        """Collect unless a collection ran less than `every` seconds ago; whether it ran."""
+        with self._lock:
+            if time.monotonic() - self._last < self.every:
+                return False
+            self._last = time.monotonic()
+        gc.collect()
+        return True
+
+
+collector = Collector()

@@ -1,0 +1,107 @@
+"""What one visitor has chosen and seen. It lives in the session only: nobody else can see it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from explainer.fcn.result import Segmentation
+
+KEPT = 2
+"""Results that a session remembers: going back to the last photo or size costs nothing."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A photo as it came: the file's bytes. `sample` names a sample photo."""
+
+    name: str
+    data: bytes
+    sample: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def stem(self) -> str:
+        """The name without folder and extension, for the files to download."""
+        return PurePath(self.name.replace("\\", "/")).stem or "photo"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoded photo at the size that the network gets.
+
+    Attributes:
+        encoded: where it came from.
+        side: the longest side asked for.
+        pixels: (H, W, 3) RGB uint8, upright, the longest side at most as asked.
+        full_size: (height, width) of the photo itself, upright.
+        notes: what decoding did that the visitor should know.
+        seconds: what decoding and shrinking took.
+    """
+
+    encoded: Encoded
+    side: int
+    pixels: NDArray[np.uint8]
+    full_size: tuple[int, int]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A segmented photo."""
+
+    photo: Prepared
+    result: Segmentation
+
+
+@dataclass
+class Visit:
+    """A visitor's state.
+
+    Attributes:
+        pending: a photo just handed in, not yet decoded.
+        chosen: the photo to show; always one that could be decoded.
+        prepared: the last photo that was decoded.
+        shown: the last result, which stays on the screen until there is a new one.
+        link: the `photo` in the address that was last followed.
+        error: why the last photo handed in was refused.
+        notice: anything else that the visitor should know.
+        handed_in: how many photos came in; makes the keys of the widgets that took them new.
+        results: the last results by photo and longest side.
+    """
+
+    pending: Encoded | None = None
+    chosen: Encoded | None = None
+    prepared: Prepared | None = None
+    shown: Shown | None = None
+    link: str | None = None
+    error: str = ""
+    notice: str = ""
+    handed_in: int = 0
+    results: OrderedDict[tuple[str, int], Shown] = field(default_factory=OrderedDict)
+
+    def remember(self, shown: Shown) -> None:
+        self.results[shown.photo.encoded.digest, shown.photo.side] = shown
+        while len(self.results) > KEPT:
+            self.results.popitem(last=False)
+
+
+def visit() -> Visit:
+    """The state of the visitor whose session runs this script."""
+    if "visit" not in st.session_state:
+        st.session_state["visit"] = Visit()
+    return st.session_state["visit"]

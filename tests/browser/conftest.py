@@ -1,0 +1,258 @@
+"""A real server and a real Chromium for the tests in this folder.
+
+Fixtures: `serve("app.py", photo="cat")` starts a server for a script once and returns the address;
+`serve.fresh(...)` starts a new one for this test alone; `page` is Chromium at 1280x720;
+`open_page(...)` opens further visitors; `ws_frames` holds every WebSocket frame the page sent;
+`console_errors` holds what the browser complained about. A traceback in a server's log fails the
+test that caused it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWPORT = {"width": 1280, "height": 720}
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# A deep link makes Streamlit's own front end ask for these two below the page's path first.
+STREAMLITS_OWN_404 = re.compile(r"/_stcore/(health|host-config)$")
+
+
+# Playwright's 5 s are too short where two cores serve the page, run the network and the browser.
+expect.set_options(timeout=30_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Server:
+    """One running Streamlit server; `tmp` is its own folder for temporary files."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+    tmp: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_healthy(server: Server, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"the server at {server.url} did not come up:\n{server.log()}")
+
+
+@dataclass
+class Servers:
+    """Starts servers and remembers them; one for each script unless `fresh` is asked for."""
+
+    folder: Path
+    running: list[Server] = field(default_factory=list)
+    by_script: dict[str, Server] = field(default_factory=dict)
+
+    def __call__(self, script: str | Path = "app.py", **query: object) -> str:
+        return address(self.server(script), **query)
+
+    def server(self, script: str | Path = "app.py") -> Server:
+        """The shared server of a script (a path, relative to the repository's root)."""
+        key = str(script)
+        if key not in self.by_script:
+            self.by_script[key] = self.fresh(script)
+        return self.by_script[key]
+
+    def fresh(self, script: str | Path = "app.py") -> Server:
+        """A server of its own, started now."""
+        folder = Path(tempfile.mkdtemp(prefix="server", dir=self.folder))
+        (folder / "tmp").mkdir()
+        port = _free_port()
+        command = [sys.executable, "-m", "streamlit", "run", str(script)]
+        command += ["--server.headless=true", "--server.address=127.0.0.1"]
+        command += [f"--server.port={port}", "--server.fileWatcherType=none"]
+        with (folder / "log.txt").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={
+                    **os.environ,
+                    "TMPDIR": str(folder / "tmp"),
+                    # A script outside the root (a test's own) finds the package too.
+                    "PYTHONPATH": os.pathsep.join(
+                        filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+                    ),
+                },
+            )
+        server = Server(f"http://localhost:{port}", process, folder / "log.txt", folder / "tmp")
+        self.running.append(server)
+        _wait_until_healthy(server)
+        return server
+
+
+def address(server: Server, **query: object) -> str:
+    return f"{server.url}/" + (f"?{urlencode(query)}" if query else "")
+
+
+@pytest.fixture(scope="session")
+def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    for server in servers.running:
+        server.stop()
+
+
+@pytest.fixture
+def serve(_servers: Servers) -> Iterator[Servers]:
+    before = {server.url: len(server.log()) for server in _servers.running}
+    yield _servers
+    for server in _servers.running:
+        new = server.log()[before.get(server.url, 0) :]
+        assert "Traceback (most recent call last)" not in new, new
+    for server in [s for s in _servers.running if s not in _servers.by_script.values()]:
+        server.stop()
+        _servers.running.remove(server)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        found = CHROMIUM if CHROMIUM.exists() else own if own.exists() else None
+        if found is None:
+            on_path = shutil.which("chromium") or shutil.which("google-chrome")
+            found = Path(on_path) if on_path else None
+        if found is None:
+            reason = (
+                "no Chromium: install Debian's `chromium` or run `python -m playwright install "
+                "chromium`"
+            )
+            if os.environ.get("EXPLAINER_REQUIRE_BROWSER") == "1":
+                pytest.fail(f"EXPLAINER_REQUIRE_BROWSER=1, but {reason}")
+            pytest.skip(reason)
+        chromium = playwright.chromium.launch(executable_path=str(found), args=list(CHROMIUM_ARGS))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Records:
+    """What a page sent and complained about since it was opened (clear the lists to start anew)."""
+
+    frames: list[str | bytes] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        page.on("websocket", lambda socket: self._on_websocket(socket))
+        page.on("console", lambda message: self._on_console(message))
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _on_websocket(self, socket: WebSocket) -> None:
+        socket.on("framesent", lambda payload: self.frames.append(payload))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        url = message.location.get("url", "")
+        own = "404" in message.text and STREAMLITS_OWN_404.search(url)
+        if message.type == "error" and not own:
+            self.errors.append(f"{message.text} ({url})")
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., tuple[Page, Records]]]:
+    """`open_page(color_scheme="dark", viewport={...})`: a new visitor with cookies of its own."""
+    contexts = []
+
+    def open_one(**options: Any) -> tuple[Page, Records]:
+        context = browser.new_context(**{"viewport": VIEWPORT, "accept_downloads": True, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        records = Records()
+        records.watch(page)
+        return page, records
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def _visit(open_page: Callable[..., tuple[Page, Records]]) -> tuple[Page, Records]:
+    return open_page()
+
+
+@pytest.fixture
+def page(_visit: tuple[Page, Records]) -> Page:
+    """Chromium at 1280x720, a new visitor in every test."""
+    return _visit[0]
+
+
+@pytest.fixture
+def ws_frames(_visit: tuple[Page, Records]) -> list[str | bytes]:
+    """Every frame that `page` has sent; `len()` counts them, `clear()` starts anew."""
+    return _visit[1].frames
+
+
+@pytest.fixture
+def console_errors(_visit: tuple[Page, Records]) -> list[str]:
+    """Errors in `page`'s console and uncaught exceptions, without Streamlit's own two 404s."""
+    return _visit[1].errors
+
+
+@pytest.fixture
+def requests(_visit: tuple[Page, Records]) -> list[str]:
+    """The address of every request that `page` has made."""
+    return _visit[1].requests

@@ -1,0 +1,65 @@
+"""Labels without the full-size score tensor are those with it."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from explainer.fcn.labels import label_map, label_maps
+
+
+def dense(scores: torch.Tensor, stride: int, height: int, width: int) -> torch.Tensor:
+    """Interpolates all classes to all pixels, by torch."""
+    rows, columns = scores.shape[1:]
+    size = ((rows - 1) * stride + 1, (columns - 1) * stride + 1)
+    full = F.interpolate(scores[None], size=size, mode="bilinear", align_corners=True)[0]
+    return full[:, :height, :width].argmax(0)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 21),
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.sampled_from([1, 2, 8, 16, 32]),
+    st.integers(0, 2**32 - 1),
+    st.data(),
+)
+def test_equal_to_argmax_of_the_interpolation(classes, rows, columns, stride, seed, data):
+    torch.manual_seed(seed)
+    # Whole numbers are exact in any order of summation, so that ties are ties in both.
+    scores = torch.randint(-8, 8, (classes, rows, columns)).float()
+    height = data.draw(st.integers(1, (rows - 1) * stride + 1))
+    width = data.draw(st.integers(1, (columns - 1) * stride + 1))
+    found = label_map(scores, stride, height, width)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found.long(), dense(scores, stride, height, width))
+
+
+def test_equal_on_smooth_maps_as_networks_give():
+    torch.manual_seed(0)
+    coarse = torch.randn(21, 5, 6)
+    scores = F.interpolate(coarse[None], scale_factor=4, mode="bicubic")[0]
+    height, width = 8 * 19 + 1, 8 * 23 + 1
+    different = label_map(scores, 8, height, width) != dense(scores, 8, height, width)
+    # Elsewhere the two best scores differ by less than rounding.
+    assert different.float().mean() < 1e-4
+
+
+def test_the_lowest_class_wins_ties():
+    assert (label_map(torch.zeros(3, 2, 2), 8, 9, 9) == 0).all()
+
+
+def test_by_stride():
+    sums = {32: torch.randn(3, 2, 2), 8: torch.randn(3, 5, 5)}
+    found = label_maps(sums, 33, 30)
+    assert {stride: tuple(labels.shape) for stride, labels in found.items()} == {
+        32: (33, 30),
+        8: (33, 30),
+    }
+
+
+def test_cells_must_reach_the_last_pixel():
+    with pytest.raises(ValueError, match="do not cover 34×33"):
+        label_map(torch.zeros(3, 2, 2), 32, 34, 33)

@@ -1,0 +1,97 @@
+"""The layers: who may import whom, read from the sources without running them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from explainer.ui.lessons import LESSONS, SEGMENT, sections
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A layer, and what nothing in it may import.
+FORBIDDEN = {
+    "explainer/ops": (
+        "streamlit",
+        "torch",
+        "explainer.fcn",
+        "explainer.ui",
+        "explainer.components",
+    ),
+    "explainer/fcn": ("streamlit", "explainer.training", "explainer.ui", "explainer.components"),
+    "explainer/training": ("streamlit", "explainer.ui", "explainer.components"),
+    "explainer/components": ("explainer.ui", "explainer.training"),
+    "explainer/ui": ("explainer.training",),
+    "pages": ("numpy", "scipy", "torch", "explainer.training"),
+    "app.py": ("numpy", "scipy", "torch", "explainer.training"),
+}
+ENTRY_POINT_LINES = 60
+
+
+def sources(layer: str) -> list[Path]:
+    path = ROOT / layer
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imported(source: str, package: str = "") -> set[str]:
+    """The full names of all modules and members that a source imports, wherever it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = (
+                ".".join([*parent, node.module or ""]).strip(".") if node.level else node.module
+            )
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def breaches(names: set[str], forbidden: tuple[str, ...]) -> set[str]:
+    return {
+        name for name in names for bad in forbidden if name == bad or name.startswith(bad + ".")
+    }
+
+
+def test_imports_are_found_in_every_form():
+    source = (
+        "import torch.nn as nn\nfrom explainer.fcn import result\n"
+        "def f():\n    from ..ui.shell import open_page\n"
+    )
+    names = imported(source, package="explainer.ops")
+    assert names == {"torch.nn", "explainer.fcn.result", "explainer.ui.shell.open_page"}
+    assert breaches(names, FORBIDDEN["explainer/ops"]) == names
+    assert not breaches({"torchvision", "explainer.fcnx"}, ("torch", "explainer.fcn"))
+
+
+@pytest.mark.parametrize("layer", [layer for layer in FORBIDDEN if (ROOT / layer).exists()])
+def test_arrows_run_one_way(layer):
+    for path in sources(layer):
+        package = ".".join(path.relative_to(ROOT).parent.parts)
+        found = breaches(imported(path.read_text("utf-8"), package), FORBIDDEN[layer])
+        assert not found, f"{path.relative_to(ROOT)} imports {', '.join(sorted(found))}"
+
+
+def test_entry_points_only_route_and_frame():
+    assert len((ROOT / "app.py").read_text("utf-8").splitlines()) < ENTRY_POINT_LINES
+
+
+def test_every_package_folder_is_a_package():
+    folders = {path.parent for path in (ROOT / "explainer").rglob("*.py")}
+    assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_the_page_draws_before_pytorch_is_imported():
+    code = "import sys, explainer.ui.segment_page; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_catalogue_lists_every_page_once():
+    pages = {f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")} | {"app.py"}
+    assert {lesson.path for lesson in LESSONS} == pages
+    assert len(LESSONS) == len(pages)
+    assert len({lesson.title for lesson in LESSONS}) == len(LESSONS)
+    assert [lesson for group in sections().values() for lesson in group].count(SEGMENT) == 1
