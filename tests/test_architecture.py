@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from explainer.ui.lessons import LESSONS, SEGMENT, sections
+from explainer.ui.lessons import LESSONS, OVERVIEW, PAGES, sections
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,7 +91,21 @@ def test_the_page_draws_before_pytorch_is_imported():
 
 def test_the_catalogue_lists_every_page_once():
     pages = {f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")} | {"app.py"}
-    assert {lesson.path for lesson in LESSONS} == pages
-    assert len(LESSONS) == len(pages)
-    assert len({lesson.title for lesson in LESSONS}) == len(LESSONS)
-    assert [lesson for group in sections().values() for lesson in group].count(SEGMENT) == 1
+    assert {lesson.path for lesson in PAGES} == pages
+    assert len(PAGES) == len(pages)
+    assert len({lesson.title for lesson in PAGES}) == len(PAGES)
+    assert [lesson for group in sections().values() for lesson in group] == list(LESSONS)
+    assert OVERVIEW not in LESSONS
+
+
+def test_pages_only_lay_out():
+    """No page defines a class or does arithmetic beyond what a layout needs."""
+    for path in sources("pages"):
+        tree = ast.parse(path.read_text("utf-8"))
+        powers = [
+            n
+            for n in ast.walk(tree)
+            if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Pow | ast.MatMult)
+        ]
+        assert not powers, path.name
+        assert not [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)], path.name

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from explainer.fcn.render import jpeg
+
 THUMBNAIL = (96, 56)
 
 
@@ -53,9 +55,12 @@ def read(name: str) -> bytes:
 
 def data_uri(picture: Image.Image) -> str:
     """An RGB picture as a JPEG inside an address, so that the page has it without a request."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return jpeg_uri(jpeg(picture, 85))
+
+
+def jpeg_uri(file: bytes) -> str:
+    """A JPEG file inside an address."""
+    return "data:image/jpeg;base64," + base64.b64encode(file).decode("ascii")
 
 
 @lru_cache

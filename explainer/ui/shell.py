@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit import config
 
-from explainer.ui.lessons import Lesson, sections
+from explainer.ui.lessons import OVERVIEW, Lesson, sections
 from explainer.ui.uploads import MAX_MEGABYTES, keep_in_memory
 
 # What .streamlit/config.toml says too; Streamlit reads that file from the current folder only.
@@ -16,6 +16,7 @@ _SETTINGS: dict[str, object] = {
     "browser.gatherUsageStats": False,
     "client.showSidebarNavigation": False,
     "client.toolbarMode": "minimal",
+    "global.disableWidgetStateDuplicationWarning": True,
     "runner.postScriptGC": False,
     "server.maxUploadSize": MAX_MEGABYTES,
 }
@@ -49,16 +50,16 @@ def _settle() -> None:
 
 def _sidebar(here: Lesson) -> None:
     with st.sidebar:
+        _entry(OVERVIEW, here)
         for section, lessons in sections().items():
             st.subheader(section, anchor=False)
             for lesson in lessons:
-                if lesson == here:
-                    # No link: Streamlit refuses one to the only page of an app.
-                    st.markdown(f"{lesson.icon} **{lesson.title}**", help=lesson.topic)
-                else:
-                    st.page_link(
-                        lesson.path, label=lesson.title, icon=lesson.icon, help=lesson.topic
-                    )
+                _entry(lesson, here)
+
+
+def _entry(lesson: Lesson, here: Lesson) -> None:
+    label = f"**{lesson.title}**" if lesson == here else lesson.title
+    st.page_link(lesson.path, label=label, icon=lesson.icon, help=lesson.topic)
 
 
 class Collector:

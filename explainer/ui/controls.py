@@ -1,0 +1,251 @@
+"""Controls that are bound to the address: the address bar is the lesson plan.
+
+A page lists its controls once. Their plain names are the parameters of the address; a value that
+cannot be used falls back to the default, and says so until the control is changed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import streamlit as st
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Control(Generic[Value]):
+    """A widget with a name in the address.
+
+    Attributes:
+        name: the parameter of the address, and Streamlit's key.
+        label: what stands above it.
+        default: its value when the address does not name it.
+        help: what it means, in one sentence.
+    """
+
+    name: str
+    label: str
+    default: Value
+    help: str | None = None
+
+    def parse(self, text: str) -> Value | None:
+        """The value that a parameter of the address stands for, or None if it stands for none."""
+        raise NotImplementedError
+
+    def allowed(self) -> str:
+        """What would be right, in words."""
+        raise NotImplementedError
+
+    def draw(self, on_change: Callable[[], None], **options: Any) -> Value:
+        """Draw the widget and return its value."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Whole(Control[int]):
+    """A slider over whole numbers. Its bounds are constant: impossible combinations are said.
+
+    Attributes:
+        low, high: its bounds.
+    """
+
+    low: int = 0
+    high: int = 10
+
+    def parse(self, text: str) -> int | None:
+        try:
+            number = int(float(text))  # as Streamlit reads it: 2.5 is 2
+        except (ValueError, OverflowError):
+            return None
+        return number if self.low <= number <= self.high else None
+
+    def allowed(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+    def draw(self, on_change: Callable[[], None], **options: Any) -> int:
+        return st.slider(
+            self.label,
+            self.low,
+            self.high,
+            self.default,
+            key=self.name,
+            help=self.help,
+            bind="query-params",
+            on_change=on_change,
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class Choice(Control[str]):
+    """One of a few words.
+
+    Attributes:
+        options: the words, which are also what the address says.
+        kind: side by side, or in a menu.
+    """
+
+    options: Sequence[str] = ()
+    kind: Literal["row", "menu"] = "row"
+
+    def parse(self, text: str) -> str | None:
+        return text if text in self.options else None
+
+    def allowed(self) -> str:
+        return "one of " + ", ".join(self.options)
+
+    def draw(self, on_change: Callable[[], None], **options: Any) -> str:
+        if self.kind == "menu":
+            return st.selectbox(
+                self.label,
+                self.options,
+                index=self.options.index(self.default),
+                key=self.name,
+                help=self.help,
+                bind="query-params",
+                on_change=on_change,
+                **options,
+            )
+        return st.segmented_control(
+            self.label,
+            self.options,
+            default=self.default,
+            key=self.name,
+            help=self.help,
+            bind="query-params",
+            required=True,
+            on_change=on_change,
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class Switch(Control[bool]):
+    """On or off."""
+
+    def parse(self, text: str) -> bool | None:
+        return {"true": True, "false": False}.get(text.lower())
+
+    def allowed(self) -> str:
+        return "true or false"
+
+    def draw(self, on_change: Callable[[], None], **options: Any) -> bool:
+        return st.toggle(
+            self.label,
+            self.default,
+            key=self.name,
+            help=self.help,
+            bind="query-params",
+            on_change=on_change,
+            **options,
+        )
+
+
+class Controls:
+    """The controls of one page, and what the page keeps in the address beside them.
+
+    Args:
+        page: the page's path, which tells its state from that of other pages.
+        controls: all that `draw` may draw.
+        extras: further parameters that are no widgets (pinned cell, edited values), and how to
+            check each: a function from its text to whether the page can use it.
+    """
+
+    def __init__(
+        self,
+        page: str,
+        controls: Sequence[Control],
+        extras: Mapping[str, Callable[[str], bool]] | None = None,
+    ) -> None:
+        self.page = page
+        self.controls = {control.name: control for control in controls}
+        self.extras = dict(extras or {})
+
+    def enter(self) -> None:
+        """Take up the address when the visitor comes to the page; the first call of its script.
+
+        Pages share parameters such as `size`, and Streamlit would carry a value from one page to
+        the next. What the address says counts; without it, what the visitor left here.
+        """
+        state = st.session_state
+        if state.get("here") == self.page:
+            self._remember()
+            return
+        state["here"] = self.page
+        named = {*self.controls, *self.extras} & set(st.query_params)
+        kept = {} if named else state.setdefault("kept", {}).get(self.page, {})
+        notices = state["notices"] = {}
+        for name, control in self.controls.items():
+            text = st.query_params.get(name)
+            value = None if text is None else control.parse(text)
+            if text is not None and value is None:
+                notices[name] = (
+                    f"The link asks for {name} = {_shortened(text)}. It must be "
+                    f"{control.allowed()}, so here it is {control.default}."
+                )
+            state[name] = kept.get(name, control.default) if value is None else value
+        for name, usable in self.extras.items():
+            text = st.query_params.get(name)
+            if text is None and name in kept:
+                st.query_params[name] = kept[name]
+            elif text is not None and not usable(text):
+                del st.query_params[name]
+                notices[name] = (
+                    f"The link gives {name} in a form that this page cannot read, so it is left "
+                    "out."
+                )
+        self._remember()
+
+    def draw(self, name: str, **options: Any) -> Any:
+        """Draw one control; its value."""
+        return self.controls[name].draw(lambda: self._changed(name), **options)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a control or of an extra ("" if the address has none)."""
+        if name in self.extras:
+            return st.query_params.get(name, "")
+        return st.session_state.get(name, self.controls[name].default)
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether a control or an extra of the page can have this value."""
+        if name in self.extras:
+            return isinstance(value, str) and self.extras[name](value)
+        return name in self.controls and self.controls[name].parse(str(value)) == value
+
+    def set(self, **values: Any) -> None:
+        """Set controls and extras, in a callback; an extra that becomes "" leaves the address."""
+        for name, value in values.items():
+            if name in self.controls:
+                st.session_state[name] = value
+            elif value:
+                st.query_params[name] = value
+            elif name in st.query_params:
+                del st.query_params[name]
+            self._changed(name)
+
+    def preset(self, **values: Any) -> None:
+        """Set every control and extra of the page: those not named get their default."""
+        rest = {name: control.default for name, control in self.controls.items()}
+        self.set(**(rest | dict.fromkeys(self.extras, "") | values))
+
+    def notices(self) -> None:
+        """Draw what was wrong with the link, each until its control is changed."""
+        for text in st.session_state.get("notices", {}).values():
+            st.warning(text, icon=":material/link_off:")
+
+    def _changed(self, name: str) -> None:
+        st.session_state.get("notices", {}).pop(name, None)
+
+    def _remember(self) -> None:
+        values = {
+            name: st.session_state[name] for name in self.controls if name in st.session_state
+        }
+        extras = {name: st.query_params[name] for name in self.extras if name in st.query_params}
+        st.session_state.setdefault("kept", {})[self.page] = values | extras
+
+
+def _shortened(text: str) -> str:
+    """A parameter as it may be shown: plain letters in code, and not too long."""
+    clean = "".join(letter for letter in text if letter.isprintable() and letter != "`")
+    return f"`{clean[:24]}{'…' if len(clean) > 24 else ''}`" if clean else "nothing"

@@ -1,0 +1,310 @@
+"""What lesson pages share: presets, formula, impossible settings, predictions, what stands below.
+
+Every page has the same order: what to see, the controls, the picture, the formula, a prediction,
+the code, the notes.
+"""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import segno
+import streamlit as st
+
+from explainer.components.linked_grid import Scene, linked_grid, message
+from explainer.ops import SettingError
+from explainer.ui import shell
+from explainer.ui.controls import Controls
+from explainer.ui.lessons import Lesson, neighbours
+from explainer.ui.values import LARGEST, number
+
+PIN = "pin"
+"""The parameter of the address that holds the pinned cell."""
+
+LONGEST_PIN = 40
+
+
+def usable_pin(text: str) -> bool:
+    """Whether a text can be a pinned cell, "grid:row,col"."""
+    name, colon, place = text.partition(":")
+    numbers = place.split(",")
+    return (
+        len(text) <= LONGEST_PIN
+        and bool(colon)
+        and name.replace("_", "").isalnum()
+        and len(numbers) == 2
+        and all(number.removeprefix("-").isdecimal() for number in numbers)
+    )
+
+
+def enter(lesson: Lesson, controls: Controls) -> None:
+    """Draw the frame of a lesson and take up its address; the first call of its script."""
+    shell.open_page(lesson)
+    controls.enter()
+    controls.notices()
+
+
+# The controls
+
+
+def presets(controls: Controls, examples: Mapping[str, Mapping[str, Any]]) -> None:
+    """A line of buttons, each of which sets every key of the page, and one that resets them.
+
+    Args:
+        examples: by label the values that differ from the defaults; "help" is the tooltip.
+    """
+    with st.container(key="presets", horizontal=True, vertical_alignment="center"):
+        st.markdown("From the slides", width="content")
+        for label, example in examples.items():
+            values = {name: value for name, value in example.items() if name != "help"}
+            st.button(
+                label,
+                key=f"preset {label}",
+                help=example.get("help"),
+                on_click=controls.preset,
+                kwargs=values,
+            )
+        st.button(
+            "Reset", key="preset reset", icon=":material/restart_alt:", on_click=controls.preset
+        )
+        _share(controls)
+
+
+def _share(controls: Controls) -> None:
+    box = st.popover("Share", icon=":material/qr_code_2:", key="share", on_change="rerun")
+    if not box.open:
+        return
+    address = link(st.context.url or "", controls)
+    with box:
+        st.html(
+            f'<img class="qr" alt="QR code of the link" src="{qr_code(address)}">', width="content"
+        )
+        st.code(address, language=None, wrap_lines=True)
+
+
+def link(page: str, controls: Controls) -> str:
+    """The address of a page in its present state; what has its default is left out."""
+    state = {
+        name: str(controls[name]).lower() if isinstance(controls[name], bool) else controls[name]
+        for name, control in controls.controls.items()
+        if controls[name] != control.default
+    }
+    state |= {name: controls[name] for name in controls.extras if controls[name]}
+    return page + (f"?{urlencode(state)}" if state else "")
+
+
+def qr_code(text: str) -> str:
+    """A QR code as the source of an image, black on white."""
+    return segno.make(text, error="m", micro=False).svg_data_uri(scale=6, light="white", border=3)
+
+
+def impossible(error: SettingError, controls: Controls) -> None:
+    """Say which rule the settings break, and offer the nearest that keep it, one click each."""
+    with st.container(key="impossible", border=True):
+        st.markdown(f"**{error.parameter}**: {error.rule}.")
+        known = ", ".join(f"{name} {value}" for name, value in error.values.items())
+        st.markdown(f"Here: {known}. What would work:")
+        with st.container(horizontal=True):
+            for change in error.suggestions:
+                label = ", ".join(f"{name} = {value}" for name, value in change.items())
+                if all(controls.takes(name, value) for name, value in change.items()):
+                    st.button(label, key=f"mend {label}", on_click=controls.set, kwargs=change)
+
+
+# The picture
+
+
+def picture(
+    scene: Scene,
+    controls: Controls,
+    *,
+    key: str = "picture",
+    marks: str = "",
+    on: Mapping[str, Callable[[Any], None]] | None = None,
+) -> None:
+    """Draw a scene whose pinned cell is in the address.
+
+    Args:
+        on: by event ("edit", "mark", "view", "frame"), what to do with the browser's message.
+    """
+
+    def pin() -> None:
+        text = message(key, "pin") or ""
+        controls.set(**{PIN: text if usable_pin(text) else ""})
+
+    def handler(event: str, act: Callable[[Any], None]) -> Callable[[], None]:
+        def handle() -> None:
+            what = message(key, event)
+            if what is not None:
+                act(what)
+
+        return handle
+
+    handlers = {event: handler(event, act) for event, act in (on or {}).items()}
+    linked_grid(scene, key=key, pin=controls[PIN], marks=marks, on={PIN: pin, **handlers})
+
+
+def typed(what: Any) -> tuple[int, int, float] | None:
+    """Row, column and number of an "edit" message; None, with a word to the visitor, if it is none.
+
+    The message comes from the browser, so nothing in it is believed.
+    """
+    row, column = what.get("row"), what.get("col")
+    value = number(str(what.get("text", ""))[:12])
+    if not (isinstance(row, int) and isinstance(column, int)):
+        return None
+    if value is None:
+        st.toast(
+            f"That is no number between −{LARGEST:.0f} and {LARGEST:.0f}, so the cell stays as it "
+            "was.",
+            icon=":material/edit_off:",
+        )
+        return None
+    return row, column, value
+
+
+# The formula
+
+ROLES = {"x": "input", "w": "kernel", "y": "output", "p": "padding"}
+
+
+def chip(role: str, text: object) -> str:
+    """A number or name on the colour of its role ("x", "w", "y", "p"), as HTML."""
+    return f'<span class="chip {ROLES[role]}">{html.escape(str(text))}</span>'
+
+
+def formula(*lines: str) -> None:
+    """Draw formulas: HTML made with `chip` and plain signs, one a line."""
+    body = "".join(f"<div>{line}</div>" for line in lines)
+    st.html(f'<div class="formula" data-role="formula">{body}</div>')
+
+
+# Predict, then reveal
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that the student answers before the picture tells.
+
+    Attributes:
+        key: its name among the questions of the page; with the settings that it depends on, so
+            that a new setting is a new question.
+        belief: the misconception that it cures, as people say it.
+        text: the question.
+        options: the answers to choose from.
+        answer: the right one.
+        why: what to see now, shown with the answer.
+    """
+
+    key: str
+    belief: str
+    text: str
+    options: Sequence[str]
+    answer: str
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.answer not in self.options:
+            raise ValueError(f"the answer {self.answer!r} is none of the options")
+
+
+def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool:
+    """Draw a question; whether it has been answered and revealed.
+
+    Args:
+        on_reveal: called when the student reveals, e.g. to set the controls that show why.
+    """
+    state = f"revealed {question.key}"
+    with st.container(key="predict", border=True):
+        st.markdown(f"**Predict** · *“{question.belief}”*")
+        chosen = st.radio(
+            question.text,
+            question.options,
+            index=None,
+            key=f"answer {question.key}",
+            horizontal=True,
+            disabled=bool(st.session_state.get(state)),
+        )
+        if not st.session_state.get(state):
+            st.button(
+                "Reveal",
+                key=f"reveal {question.key}",
+                type="primary",
+                disabled=chosen is None,
+                on_click=_reveal,
+                args=(state, on_reveal),
+            )
+            return False
+        if chosen == question.answer:
+            st.success(f"{question.answer}. {question.why}", icon=":material/check:")
+        else:
+            st.info(f"It is {question.answer}. {question.why}", icon=":material/lightbulb:")
+        st.button("Ask again", key=f"again {question.key}", on_click=_forget, args=(question.key,))
+        return True
+
+
+def _reveal(state: str, then: Callable[[], None] | None) -> None:
+    st.session_state[state] = True
+    if then is not None:
+        then()
+
+
+def _forget(key: str) -> None:
+    st.session_state[f"revealed {key}"] = False
+    st.session_state[f"answer {key}"] = None
+
+
+# Below the picture
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a page says about itself, on demand. All is Markdown.
+
+    Attributes:
+        offers: what the page offers.
+        slides: what the slides say, and what is printed wrong there.
+        wrong: what is easily got wrong.
+        literature: where it is in the literature.
+    """
+
+    offers: str
+    slides: str
+    wrong: str
+    literature: str
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def below(code: str, notes: Notes, lesson: Lesson) -> None:
+    """Draw the code and the notes, closed, and the ways to the neighbouring lessons.
+
+    Args:
+        code: the lines that reproduce the picture; "" where the settings are impossible.
+    """
+    if code:
+        with st.expander("In PyTorch: these lines give the numbers above", icon=":material/code:"):
+            st.code(code, language="python")
+    parts = {
+        "On this page": notes.offers,
+        "What the slides say": notes.slides,
+        "Easily got wrong": notes.wrong,
+        "In the literature": notes.literature,
+        **notes.more,
+    }
+    with st.container(key="notes"):
+        for title, text in parts.items():
+            with st.expander(title):
+                st.markdown(text)
+    before, after = neighbours(lesson)
+    with st.container(key="neighbours", horizontal=True, horizontal_alignment="distribute"):
+        if before is not None:
+            st.page_link(before.path, label=before.title, icon=":material/arrow_back:")
+        if after is not None:
+            st.page_link(
+                after.path,
+                label=after.title,
+                icon=":material/arrow_forward:",
+                icon_position="right",
+            )

@@ -1,0 +1,33 @@
+"""Every lesson as a card: a drawing, the way there, and the question that it answers."""
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+from explainer.ui import samples, thumbnails
+from explainer.ui.lessons import LESSONS, OVERVIEW, SEGMENT, Lesson
+from explainer.ui.shell import open_page
+
+_PHOTO = Path(__file__).parents[2] / "assets" / "thumbnails" / "segment.jpg"
+COLUMNS = 4
+
+
+def show() -> None:
+    """Draw the page."""
+    open_page(OVERVIEW)
+    for start in range(0, len(LESSONS), COLUMNS):
+        columns = st.columns(COLUMNS, gap="small")
+        for column, lesson in zip(columns, LESSONS[start : start + COLUMNS], strict=False):
+            with column, st.container(key=f"card {lesson.title}", border=True):
+                st.html(f'<img class="card" alt="" src="{picture(lesson)}">')
+                st.page_link(lesson.path, label=f"**{lesson.title}**", icon=lesson.icon)
+                st.markdown(lesson.topic)
+
+
+@cache
+def picture(lesson: Lesson) -> str:
+    """The drawing of a lesson as the source of an image."""
+    if lesson == SEGMENT:
+        return samples.jpeg_uri(_PHOTO.read_bytes())
+    return thumbnails.source(lesson)

@@ -1,0 +1,1 @@
+"""From the settings of a lesson page to its picture, its formula and its code: pure functions."""

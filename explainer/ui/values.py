@@ -1,0 +1,64 @@
+"""Edited numbers in the address: short text for a grid of numbers, and back, checked.
+
+Rows are parted by `;`, numbers by `,`: `1,2;3,4`. What is written is as short as it can be.
+"""
+
+import math
+import re
+
+Rows = list[list[float]]
+
+LONGEST = 800
+"""Letters that a grid in the address may have."""
+
+LARGEST = 9999.0
+
+_NUMBER = re.compile(r"-?(\d{1,4}(\.\d{0,4})?|\.\d{1,4})")
+
+
+def written(rows: Rows) -> str:
+    """The text for a grid of numbers, `1,2;3,4`."""
+    return ";".join(",".join(_short(value) for value in row) for row in rows)
+
+
+def read(text: str, shape: tuple[int, int]) -> Rows | None:
+    """The grid that a text stands for; None where it is none of this (rows, columns)."""
+    if len(text) > LONGEST:
+        return None
+    rows = [[number(cell) for cell in row.split(",")] for row in text.split(";")]
+    known = [[cell for cell in row if cell is not None] for row in rows]
+    if len(rows) != shape[0] or any(len(row) != shape[1] for row in known):
+        return None
+    if any(len(row) != shape[1] for row in rows):
+        return None
+    return known
+
+
+def readable(text: str) -> bool:
+    """Whether a text stands for a grid of any shape."""
+    columns = text.split(";")[0].count(",") + 1
+    return read(text, (text.count(";") + 1, columns)) is not None
+
+
+def number(text: str) -> float | None:
+    """The number that somebody typed, with any minus sign; None where it is none.
+
+    At most `LARGEST` either way, with at most four places.
+    """
+    text = text.strip().replace("−", "-").replace("–", "-")
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) and abs(value) <= LARGEST else None
+
+
+def replaced(rows: Rows, row: int, column: int, value: float) -> Rows:
+    """The grid with one number changed."""
+    copy = [list(line) for line in rows]
+    copy[row][column] = value
+    return copy
+
+
+def _short(value: float) -> str:
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,114 @@
+"""Controls bound to the address, on a small page of their own."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explainer.ui.controls import Choice, Controls, Switch, Whole
+
+
+def page() -> None:
+    import streamlit as st
+
+    from explainer.ui.controls import Choice, Controls, Switch, Whole
+    from explainer.ui.values import readable
+
+    controls = Controls(
+        "small",
+        [
+            Whole("size", "size", 5, low=1, high=9),
+            Choice("mode", "mode", "SAME", options=("SAME", "VALID")),
+            Choice("weights", "weights", "ones", options=("ones", "blur"), kind="menu"),
+            Switch("letters", "letters", False),
+        ],
+        extras={"x": readable},
+    )
+    controls.enter()
+    controls.notices()
+    st.button("preset", on_click=controls.preset, kwargs={"size": 7, "x": "1,2"})
+    st.button("reset", on_click=controls.preset)
+    for name in controls.controls:
+        controls.draw(name)
+    st.text(repr({name: controls[name] for name in [*controls.controls, "x"]}))
+
+
+def state(at: AppTest) -> dict:
+    return eval(at.text[0].value)
+
+
+DEFAULTS = {"size": 5, "mode": "SAME", "weights": "ones", "letters": False, "x": ""}
+
+
+def opened(**query: str) -> AppTest:
+    at = AppTest.from_function(page)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def test_without_an_address_there_are_the_defaults():
+    at = opened()
+    assert state(at) == DEFAULTS
+    assert not at.warning
+
+
+def test_the_address_sets_every_kind_of_control():
+    at = opened(size="2", mode="VALID", weights="blur", letters="true", x="1,2;3,4")
+    assert state(at) == {
+        "size": 2,
+        "mode": "VALID",
+        "weights": "blur",
+        "letters": True,
+        "x": "1,2;3,4",
+    }
+    assert not at.warning
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("size", "99", "a whole number from 1 to 9"),
+        ("size", "two", "a whole number from 1 to 9"),
+        ("size", "nan", "a whole number from 1 to 9"),
+        ("size", "-inf", "a whole number from 1 to 9"),
+        ("mode", "<b>", "one of SAME, VALID"),
+        ("letters", "maybe", "true or false"),
+        ("x", "1,2;3", "cannot read"),
+    ],
+)
+def test_what_cannot_be_used_falls_back_and_is_said(name, text, said):
+    at = opened(**{name: text})
+    assert state(at) == DEFAULTS
+    assert len(at.warning) == 1
+    assert name in at.warning[0].value
+    assert said in at.warning[0].value
+
+
+def test_a_number_between_two_is_the_lower_one():
+    assert state(opened(size="2.5")) == DEFAULTS | {"size": 2}
+
+
+def test_a_notice_stays_until_its_control_is_changed():
+    at = opened(size="99", mode="what")
+    at.toggle[0].set_value(True).run()
+    assert len(at.warning) == 2
+    at.slider[0].set_value(3).run()
+    assert [("mode" in warning.value) for warning in at.warning] == [True]
+    at.button[1].click().run()
+    assert not at.warning
+
+
+def test_a_preset_sets_every_key_of_the_page():
+    at = opened(size="2", mode="VALID", letters="true", x="4")
+    at.button[0].click().run()
+    assert state(at) == DEFAULTS | {"size": 7, "x": "1,2"}
+    at.button[1].click().run()
+    assert state(at) == DEFAULTS
+
+
+def test_controls_say_what_they_allow():
+    assert Whole("n", "n", 1, low=0, high=3).allowed() == "a whole number from 0 to 3"
+    assert Switch("l", "l", False).parse("True") is True
+    assert Choice("c", "c", "a", options=("a", "b")).parse("c") is None
+    assert Controls("p", []).extras == {}
