@@ -1,0 +1,262 @@
+"""Checkerboard: copies that overlap unevenly leave a pattern that no input asked for."""
+
+from dataclasses import replace
+from functools import partial
+
+import streamlit as st
+
+from explainer.ops import SettingError
+from explainer.ui import lesson
+from explainer.ui.controls import Choice, Controls, Whole
+from explainer.ui.lesson import Notes, Question, chip
+from explainer.ui.lessons import CHECKERBOARD
+from explainer.ui.pictures import checkerboard as pictures
+from explainer.ui.pictures import checkerboard_cures as photos
+from explainer.ui.pictures import inputs
+from explainer.ui.values import readable
+
+
+def whole(name: str, label: str, default: int, text: str) -> Whole:
+    """A slider within the bounds of the pictures."""
+    low, high = pictures.BOUNDS[name]
+    return Whole(name, label, default, text, low=low, high=high)
+
+
+CONTROLS = Controls(
+    "checkerboard",
+    [
+        whole("kernel", "kernel k", 3, "Taps of the kernel along an axis."),
+        whole("stride", "stride s", 2, "Cells of the output from one copy to the next."),
+        whole("layers", "layers", 1, "Transposed convolutions stacked, in Coverage and Cures."),
+        Choice(
+            "weights",
+            "Kernel",
+            "ones",
+            "noisy: ones plus noise, since no two trained weights are equal; own: as edited.",
+            options=pictures.WEIGHTS,
+            kind="menu",
+        ),
+        Choice("axes", "Axes", "2-D", options=("1-D", "2-D")),
+        whole("size", "size n", 4, "Cells of the input along an axis."),
+        whole("padding", "padding p", 0, "Cells cropped from each side of the output."),
+        Whole("seed", "Seed", 0, "Of the random and the noisy kernel.", low=0, high=99),
+        Choice(
+            "photo",
+            "Photo",
+            "cat",
+            "What the cures enlarge: a photo from scikit-image, or flat grey.",
+            options=photos.PHOTOS,
+        ),
+        Choice("question", "Question", "4×4", options=("4×4", "tent", "stack")),
+    ],
+    extras={
+        "view": lambda text: text in pictures.VIEWS,
+        "w": readable,
+        lesson.PIN: lesson.usable_pin,
+    },
+)
+
+EXAMPLES = {
+    "overlap in 1-D": {
+        "help": "D4: output stride 2, kernel 3; press play for Odena et al.'s animation",
+        "axes": "1-D",
+        "size": 8,
+        "kernel": 3,
+        "stride": 2,
+    },
+    "the tent": {
+        "help": "D4: the 3×3 filter that makes stride 2 bilinear upsampling, here in its phases",
+        "kernel": 3,
+        "stride": 2,
+        "weights": "tent",
+        "view": "Phases",
+    },
+    "Distill: 2-D": {
+        "help": "Odena et al. 2016, not on the slides: along two axes it is a checkerboard",
+        "kernel": 3,
+        "stride": 2,
+    },
+    "Distill: 2 divides 4": {
+        "help": "Odena et al. 2016, not on the slides: where s divides k, overlap is even",
+        "axes": "1-D",
+        "size": 8,
+        "kernel": 4,
+        "stride": 2,
+    },
+    "Distill: cures": {
+        "help": "Odena et al. 2016 and later, not on the slides: the cures, with noisy weights",
+        "kernel": 3,
+        "stride": 2,
+        "weights": "noisy",
+        "view": "Cures",
+    },
+}
+
+NOTES = Notes(
+    offers="""\
+- **Coverage**: how many taps land on each output cell, in 1-D and 2-D, for one to four stacked
+  layers. Press play: every input stamps its copy, and the counts add up.
+- **Phases**: an output cell only ever meets the taps of one of the s×s phases. The interior of a
+  flat input prints the sums of the phases. Double-click a weight to change it.
+- **Cures**: one small photo, enlarged in five ways, with what each makes of a flat input.
+- **Gradient**: the same pattern in what a strided convolution sends back to its input.""",
+    slides="""\
+- D4 shows the one-dimensional animation of output stride 2 and kernel 3, which is from Odena,
+  Dumoulin & Olah (2016): play the first example.
+- When overlap is even, why that is not enough, and the cures are from there and from the papers
+  below, **not on the slides**.
+- D4's 3×3 tent is on the slides as bilinear upsampling. That it overlaps unevenly and stays flat
+  is an addition of this page.""",
+    wrong="""\
+- *k divisible by s* makes the **counts** even, not the **sums**. Trained weights differ, and so do
+  their sums: a pattern can be learned all the same. And uneven counts can have equal sums, as the
+  tent has.
+- Padding crops the border; the interior keeps its pattern.
+- Stacking does not even it out by itself: for k = 3, s = 2 the largest count along an axis is 2, 3,
+  5, 8 times the smallest after one to four layers. Weights could learn to cancel the pattern; Odena
+  et al. found that they often do not.
+- Sub-pixel convolution (pixel shuffle) is a transposed convolution whose kernel the stride divides,
+  with a kernel of its own for each phase. From a random start it **shows a pattern too**; ICNR
+  starts all s² kernels equal, which is nearest-neighbour resizing. Training may bring the pattern
+  back; nothing holds the sums equal.
+- Resize, then convolve: every output meets the whole kernel, so flat stays flat whatever the
+  weights. It costs more: the convolution runs at the large size.""",
+    literature="""\
+- Odena, Dumoulin & Olah, *Deconvolution and checkerboard artifacts*, Distill, 2016: “Deconvolution
+  & Overlap”, “Overlap & Learning”, “Better Upsampling” (nearest neighbour did better than bilinear
+  there), “Artifacts in Gradients”.
+- Shi et al., *Real-time single image and video super-resolution using an efficient sub-pixel
+  convolutional neural network*, CVPR 2016, section 3.2.
+- Aitken et al., *Checkerboard artifact free sub-pixel convolution*, arXiv 1707.02937, 2017 (ICNR).
+- Sugawara, Shiota & Kiya, *Super-resolution using convolutional neural networks without any
+  checkerboard artifacts*, ICIP 2018 (the condition on the phases, from filter theory).""",
+)
+
+QUESTIONS = {
+    "4×4": (
+        Question(
+            "4x4",
+            "k divisible by s cures it.",
+            "A 4×4 kernel, stride 2: rows 1 1 1 1 and 1 2 1 2 in turn. Every output gets 4 taps. "
+            "A flat input of 1 comes out …",
+            ("flat", "with a pattern"),
+            "with a pattern",
+            "The counts are even, 4 each, but the phases sum to 4, 4, 4 and 8: the interior "
+            "prints these sums.",
+        ),
+        {
+            "kernel": 4,
+            "stride": 2,
+            "weights": inputs.OWN,
+            "w": pictures.UNEVEN_4X4,
+            "view": "Phases",
+        },
+    ),
+    "tent": (
+        Question(
+            "tent",
+            "Uneven counts always show.",
+            "The 3×3 tent ¼ ½ ¼ / ½ 1 ½ / ¼ ½ ¼, stride 2: 4, 2, 2 or 1 taps land on a cell. "
+            "A flat input of 1 comes out …",
+            ("flat", "with a pattern"),
+            "flat",
+            "4·¼ = 2·½ = 1: each of the four phases sums to 1. That is bilinear upsampling.",
+        ),
+        {"kernel": 3, "stride": 2, "weights": "tent", "view": "Phases"},
+    ),
+    "stack": (
+        Question(
+            "stack",
+            "A second layer evens it out.",
+            "Kernel 3, stride 2, along one axis: the counts of the interior are 2 and 1. After a "
+            "second such layer the largest is … times the smallest.",
+            ("1", "1.5", "2", "3"),
+            "3",
+            "3, 2, 3 and 1 in turn: one pattern on top of the other. In 2-D it is 9 to 1.",
+        ),
+        {"kernel": 3, "stride": 2, "layers": 2, "axes": "1-D", "size": 5},
+    ),
+}
+
+
+def state() -> pictures.State:
+    """The settings of the page as its pictures take them."""
+    names = ("size", "kernel", "stride", "padding", "layers", "weights", "seed", "w", "photo")
+    return pictures.State(
+        axes=2 if CONTROLS["axes"] == "2-D" else 1, **{name: CONTROLS[name] for name in names}
+    )
+
+
+def controls() -> None:
+    """The row of controls."""
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
+        for name in ("kernel", "stride", "layers", "weights", "axes"):
+            CONTROLS.draw(name)
+        with st.popover("All settings", icon=":material/tune:"):
+            for name in ("size", "padding", "seed", "photo"):
+                CONTROLS.draw(name)
+
+
+def edit(now: pictures.State, what: dict) -> None:
+    """Take a weight that was typed into the kernel into the address."""
+    typed = lesson.typed(what)
+    if typed is not None and what.get("grid") == "kernel":
+        CONTROLS.set(w=inputs.with_cell(now.kernel_values, *typed), weights=inputs.OWN)
+
+
+def choose_view(view: object) -> None:
+    """Show the view of this number."""
+    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
+        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+
+
+def formula(now: pictures.State) -> None:
+    """How many taps land on a cell, in symbols and with the numbers of the page."""
+    k, s = chip("w", now.kernel), chip("w", now.stride)
+    least, most = now.kernel // now.stride, -(-now.kernel // now.stride)
+    taps = chip("y", least) if least == most else f"{chip('y', least)} or {chip('y', most)}"
+    lesson.formula(
+        f"taps on a cell, along an axis: ⌊k/s⌋ or ⌈k/s⌉ = ⌊{k}/{s}⌋ or ⌈{k}/{s}⌉ = {taps}, "
+        f"{pictures.verdict(now)}"
+    )
+
+
+def prediction() -> None:
+    """Counts or sums: which of them makes the checkerboard?"""
+    chosen = CONTROLS.draw("question", label_visibility="collapsed")
+    question, shown = QUESTIONS[chosen]
+    lesson.ask(question, on_reveal=partial(CONTROLS.preset, question=chosen, **shown))
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(CHECKERBOARD, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls()
+    now = state()
+    view = CONTROLS["view"] or pictures.VIEWS[0]
+    left, right = st.columns([3, 1], gap="medium")
+    code = ""
+    with left:
+        try:
+            scene = pictures.scene(now, view)
+            lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+            if view == "Cures":
+                st.html(photos.panels_html(photos.panels(now)))
+                code = photos.snippet(now)
+            else:
+                formula(now)
+                code = pictures.snippet(now, view)
+            if now.w and not pictures.own_fits(now):
+                st.caption("The edited weights are for another kernel size: here they are ones.")
+        except SettingError as error:
+            lesson.impossible(error, CONTROLS)
+    with right:
+        # Photos have two axes, whatever the other views show.
+        shown = replace(now, axes=2) if view == "Cures" else now
+        st.markdown(pictures.bars(shown), unsafe_allow_html=True)
+        prediction()
+    lesson.below(code, NOTES, CHECKERBOARD)
+
+
+main()

@@ -1,0 +1,253 @@
+"""Convolution: a window slides over the input, and every output is one weighted sum."""
+
+from functools import partial
+
+import streamlit as st
+
+from explainer.components.staircase import chosen, staircase
+from explainer.ops import SettingError
+from explainer.ui import lesson
+from explainer.ui.controls import Choice, Controls, Switch, Whole
+from explainer.ui.lesson import Notes, Question, chip
+from explainer.ui.lessons import CONVOLUTION
+from explainer.ui.pictures import convolution as pictures
+from explainer.ui.pictures import inputs
+from explainer.ui.values import readable
+
+LARGEST = 12
+
+CONTROLS = Controls(
+    "convolution",
+    [
+        Whole("size", "size n", 5, "Cells of the input along an axis.", low=1, high=LARGEST),
+        Whole("kernel", "kernel k", 3, "Taps of the kernel along an axis.", low=1, high=7),
+        Whole("stride", "stride s", 2, "Cells from one window to the next.", low=1, high=4),
+        Whole("padding", "padding p", 1, "Zeros on each side; PyTorch only.", low=0, high=4),
+        Whole("dilation", "dilation d", 1, "Cells from one tap to the next.", low=1, high=4),
+        Choice("axes", "Axes", "2-D", options=("1-D", "2-D")),
+        Choice(
+            "framework",
+            "Padding as in",
+            "PyTorch",
+            "TensorFlow pads by scheme: SAME keeps ⌈n/s⌉ cells, VALID pads nothing.",
+            options=pictures.FRAMEWORKS,
+        ),
+        Switch("letters", "Letters", False, "w11, x12 and y21 instead of numbers."),
+        Choice("weights", "Kernel", "random", options=inputs.KERNELS, kind="menu"),
+        Whole("seed", "Seed", 0, "Of the random kernel.", low=0, high=99),
+        Whole("kernel2", "second kernel", 3, "Of the view “Two layers”.", low=1, high=5),
+        Whole("stride2", "second stride", 1, "Of the view “Two layers”.", low=1, high=3),
+    ],
+    extras={
+        "view": lambda text: text in pictures.VIEWS,
+        "x": readable,
+        "w": readable,
+        lesson.PIN: lesson.usable_pin,
+    },
+)
+
+EXAMPLES = {
+    "4×4, pad 1": {
+        "help": "D1: 3×3, stride 1, pad 1: 4×4 → 4×4",
+        "size": 4,
+        "kernel": 3,
+        "stride": 1,
+        "padding": 1,
+    },
+    "4×4, stride 2": {
+        "help": "D1: 3×3, stride 2, pad 1: 4×4 → 2×2",
+        "size": 4,
+        "kernel": 3,
+        "stride": 2,
+        "padding": 1,
+    },
+    "as a matrix": {
+        "help": "D4: 4×4 input, 3×3 kernel, 2×2 output is a 4×16 matrix",
+        "size": 4,
+        "kernel": 3,
+        "stride": 1,
+        "padding": 0,
+        "letters": True,
+        "view": "Matrix",
+    },
+    "1-D, stride 1": {
+        "help": "D2: kernel 3, pad 1 on 4 values: a 4×6 matrix on the padded input",
+        "axes": "1-D",
+        "size": 4,
+        "stride": 1,
+        "padding": 1,
+        "letters": True,
+        "view": "Matrix",
+    },
+    "1-D, stride 2": {
+        "help": "D2: the same with stride 2: a 2×6 matrix",
+        "axes": "1-D",
+        "size": 4,
+        "stride": 2,
+        "padding": 1,
+        "letters": True,
+        "view": "Matrix",
+    },
+    "SAME": {
+        "help": "D3: TensorFlow's SAME with stride 2; the odd cell of padding goes right and below",
+        "size": 6,
+        "stride": 2,
+        "framework": "TF SAME",
+    },
+    "VALID": {
+        "help": "D3: TensorFlow's VALID with stride 2: no padding, the last column goes unread",
+        "size": 6,
+        "stride": 2,
+        "framework": "TF VALID",
+    },
+    "two layers": {
+        "help": "D5: kernel k, stride s after kernel k′, stride s′",
+        "size": 12,
+        "stride": 2,
+        "view": "Two layers",
+    },
+}
+
+NOTES = Notes(
+    offers="""\
+- The window slides (play, or point at any output); each output is one weighted sum of the cells
+  under it, and the line below the picture spells it out.
+- **Matrix**: the same operation as a matrix; a row is an output. **Two layers**: two convolutions
+  are one larger one. **Channels**: a kernel for each input channel, and one sum. **1×1 to 21**: a
+  classifier at every place.
+- The stairs: the output's size against the input's. Drag along them.
+- Click a cell to pin it; double-click a number of the input or the kernel to change it.""",
+    slides="""\
+- D1: 3×3, stride 1, pad 1: 4×4 → 4×4; with stride 2: 4×4 → 2×2.
+- D2, in one dimension: kernel 3, pad 1 on 4 values is a 4×6 matrix on the padded input, with
+  stride 2 a 2×6 matrix. In the matrix for stride 1 every row is printed as x y x; it must be
+  x y z, as in the product beside it.
+- D3: TensorFlow's VALID and SAME. The slide writes strides in the `tf.nn` way, [1, 2, 2, 1]; the
+  layers live in `tf.keras.layers`, not in `tf.keras.models`.
+- D4: 4×4 input, 3×3 kernel, 2×2 output: a 4×16 matrix.
+- D5: a layer with kernel k and stride s after one with k′ and s′ acts as kernel k′ + (k−1)s′,
+  stride s·s′. The slide lets offsets run over 0 ≤ δ ≤ k, which would be k+1 taps: it is δ < k.""",
+    wrong="""\
+- What every framework calls convolution is cross-correlation: the kernel is not flipped.
+- The output's size is rounded **down**: with stride s up to s−1 columns at the right and the bottom
+  are never read, and no warning is given.
+- SAME with an even amount of padding missing is uneven: one cell more on the right and below.
+  PyTorch's `padding=1` is not the same thing for stride 2.""",
+    literature="""\
+- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, sections 2 and 5.1.
+- Long, Shelhamer & Darrell, *Fully convolutional networks for semantic segmentation*, CVPR 2015,
+  section 3 (composition of layers).
+- Lin, Chen & Yan, *Network in network*, ICLR 2014, section 3 (1×1 convolutions).""",
+)
+
+
+def state() -> pictures.State:
+    """The settings of the page as its pictures take them."""
+    return pictures.State(
+        axes=2 if CONTROLS["axes"] == "2-D" else 1,
+        **{name: CONTROLS[name] for name in ("size", "kernel", "stride", "padding", "dilation")},
+        **{name: CONTROLS[name] for name in ("framework", "weights", "seed", "letters")},
+        **{name: CONTROLS[name] for name in ("x", "w", "kernel2", "stride2")},
+    )
+
+
+def controls() -> None:
+    """The row of controls."""
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
+        for name in ("size", "kernel", "stride", "padding"):
+            CONTROLS.draw(name)
+        with st.popover("All settings", icon=":material/tune:"):
+            for name in ("dilation", "axes", "framework", "letters", "weights", "seed"):
+                CONTROLS.draw(name)
+            for name in ("kernel2", "stride2"):
+                CONTROLS.draw(name)
+
+
+def edit(now: pictures.State, what: dict) -> None:
+    """Take a number that was typed into a cell into the address."""
+    typed = lesson.typed(what)
+    if typed is None:
+        return
+    row, column, value = typed
+    if what.get("grid") == "kernel":
+        text = inputs.with_cell(now.kernel_values, row, column, value)
+        CONTROLS.set(w=text, weights=inputs.OWN)
+    elif what.get("grid") == "input":
+        CONTROLS.set(x=inputs.with_cell(now.input, row, column, value))
+
+
+def choose_view(view: object) -> None:
+    """Show the view of this number."""
+    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
+        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+
+
+def formula(now: pictures.State, view: str) -> None:
+    """The size of the output, in symbols and with the numbers of the page."""
+    if view == "Two layers":
+        lesson.formula(f"k′ + (k − 1)s′ = {pictures.first_composed(now)}")
+        return
+    n, k, s, p, d = now.size, now.kernel, now.stride, now.padding, now.dilation
+    o = pictures.output_size(now)
+    x, w, y = partial(chip, "x"), partial(chip, "w"), partial(chip, "y")
+    if now.framework == "PyTorch":
+        symbols = "o = ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1"
+        live = f"⌊({x(n)} + 2·{chip('p', p)} − {d}({w(k)} − 1) − 1)/{w(s)}⌋ + 1 = {y(o)}"
+    elif now.framework == "TF SAME":
+        symbols, live = "o = ⌈n/s⌉", f"⌈{x(n)}/{w(s)}⌉ = {y(o)}"
+    else:
+        symbols = "o = ⌈(n − d(k − 1))/s⌉"
+        live = f"⌈({x(n)} − {d}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
+    lesson.formula(f"{symbols} = {live}")
+
+
+def picked_size() -> None:
+    """Take the size on which the visitor let go of the stairs."""
+    size = chosen("stairs")
+    if size is not None and 1 <= size <= LARGEST:
+        CONTROLS.set(size=size)
+
+
+def prediction() -> None:
+    """Does one more input cell change the output?"""
+    lesson.ask(
+        Question(
+            "plateau",
+            "Stride 2 halves, and every pixel counts.",
+            "Kernel 3, stride 2, no padding: the input grows from 5 to 6 cells. The output …",
+            ("grows", "stays", "shrinks"),
+            "stays",
+            "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
+        ),
+        on_reveal=partial(
+            CONTROLS.set, size=6, kernel=3, stride=2, padding=0, dilation=1, framework="PyTorch"
+        ),
+    )
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(CONVOLUTION, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls()
+    now = state()
+    view = CONTROLS["view"] or pictures.VIEWS[0]
+    # Wide pictures get the whole page; what stands beside the others then stands below.
+    wide = view in ("Matrix", "Channels")
+    left, right = (st.container(), st.container()) if wide else st.columns([3, 1], gap="medium")
+    code = ""
+    with left:
+        try:
+            scene = pictures.scene(now, view)
+            lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+            formula(now, view)
+            code = pictures.snippet(now)
+        except SettingError as error:
+            lesson.impossible(error, CONTROLS)
+    with right:
+        staircase(pictures.staircase(now, 1, LARGEST), now.size, key="stairs", on_size=picked_size)
+        prediction()
+    lesson.below(code, NOTES, CONVOLUTION)
+
+
+main()

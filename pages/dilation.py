@@ -1,0 +1,535 @@
+"""Dilation: gaps between the taps widen the field, and the cells in the gaps go unseen."""
+
+from functools import lru_cache, partial
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from explainer.ops import SettingError
+from explainer.ui import lesson, samples
+from explainer.ui.controls import Choice, Controls, Switch, Whole
+from explainer.ui.lesson import Notes, Question, chip
+from explainer.ui.lessons import DILATION
+from explainer.ui.pictures import dilation as pictures
+from explainer.ui.pictures import dilation_images as images
+from explainer.ui.pictures import inputs
+from explainer.ui.values import readable
+
+DEFAULT = pictures.State()
+
+CONTROLS = Controls(
+    "dilation",
+    [
+        Whole("dilation", "dilation d", 2, "Cells from one tap to the next.", low=1, high=6),
+        Whole(
+            "kernel",
+            "kernel k",
+            3,
+            "Taps along an axis.",
+            low=pictures.FEWEST_TAPS,
+            high=pictures.MOST_TAPS,
+        ),
+        Whole(
+            "cells",
+            "input cells n",
+            DEFAULT.cells,
+            "Of the pictures along one axis.",
+            low=pictures.FEWEST_CELLS,
+            high=pictures.MOST_CELLS,
+        ),
+        Whole("size", "input size", 9, "Of the view Kernel, along each axis.", low=1, high=13),
+        Whole("padding", "padding p", 0, "Zeros on each side, in the view Kernel.", low=0, high=6),
+        Whole("stride", "pooling stride s", 2, "And its window, in the view Pooling.", 2, 4),
+        Choice(
+            "up",
+            "Back up by",
+            "nails",
+            "Bed of nails, nearest neighbour, or bilinear interpolation.",
+            options=pictures.UPSAMPLINGS,
+        ),
+        Choice("weights", "Weights", "ones", options=inputs.KERNELS, kind="menu"),
+        Whole("seed", "Seed", 0, "Of random weights.", low=0, high=99),
+        Switch("letters", "Letters", False, "w11, x12 and y21 instead of numbers."),
+        Switch("colours", "Colours modulo d", True, "A colour for each class that never mixes."),
+        Choice("photo", "Photo", samples.DEFAULT, options=tuple(samples.SAMPLES), kind="menu"),
+        Switch("blackout", "One sub-photo black", True, "Which outputs notice?"),
+        Choice(
+            "signal",
+            "Input",
+            DEFAULT.signal,
+            "A single 1, a photo, or a photo minus its mean, which has negative values.",
+            options=pictures.SIGNALS,
+        ),
+        Choice(
+            "start",
+            "Weights at the start",
+            DEFAULT.start,
+            "Identity is how the context module is initialised.",
+            options=pictures.STARTS,
+        ),
+        Choice("module", "Channels", "basic", "As in the paper.", options=pictures.MODULES),
+        Whole("channels", "classes C", 21, "Channels of the input.", low=1, high=21),
+    ],
+    extras={
+        "view": lambda text: text in pictures.VIEWS,
+        "dilations": pictures.usable_dilations,
+        "x": readable,
+        "w": readable,
+        lesson.PIN: lesson.usable_pin,
+    },
+)
+
+# The controls that matter in each view; the others are behind "All settings".
+SHOWN = {
+    "Stack": (),
+    "Kernel": ("dilation", "kernel", "size"),
+    "Resample": ("dilation", "cells", "up"),
+    "Pooling": ("stride", "kernel", "cells"),
+    "Photo": ("photo", "blackout"),
+    "Context": ("signal", "start", "module"),
+}
+
+WITH_STACK = ("Stack", "Photo")
+
+EXAMPLES = {
+    "d = 1": {
+        "help": "D2, D4: a 3×3 kernel with dilation 1",
+        "view": "Kernel",
+        "dilation": 1,
+    },
+    "d = 2": {
+        "help": "D2, D4: a 3×3 kernel with dilation 2",
+        "view": "Kernel",
+        "dilation": 2,
+    },
+    "d = 3": {
+        "help": "D2, D4: a 3×3 kernel with dilation 3",
+        "view": "Kernel",
+        "dilation": 3,
+    },
+    "down, conv, up": {
+        "help": "D2, D4: like 2× downsampling, a 3×3 convolution, 2× upsampling; on one axis",
+        "view": "Resample",
+        "cells": 13,
+    },
+    "stride off": {
+        "help": "D2, D4: remove a pooling layer's stride and dilate what follows by 2",
+        "view": "Pooling",
+        "cells": 13,
+    },
+    "1, 2, 4": {
+        "help": "D2, D4: three 3×3 layers, dilation 1, 2, 4: field 3, 7, 15",
+    },
+    "context": {
+        "help": "D2, D4: dilations 1, 1, 2, 4, 8, 16, 1, 1; identity initialisation",
+        "view": "Context",
+    },
+    "its field": {
+        "help": "D2, D4: 3, 5, 9, 17, 33, 65, 67, 67, seen by an impulse through averages",
+        "view": "Context",
+        "signal": "impulse",
+        "start": "average",
+        "module": "large",
+    },
+    "2, 2, 2": {
+        "help": "Not on the slides: the holes of equal dilations",
+        "dilations": "2,2,2",
+        "cells": 15,
+    },
+    "1, 2, 5": {
+        "help": "Not on the slides: dilations that leave no hole (Wang et al., 2018)",
+        "dilations": "1,2,5",
+        "cells": 19,
+    },
+    "photo": {
+        "help": "Not on the slides: 2, 2, 2 parts a photo into four that never mix",
+        "dilations": "2,2,2",
+        "view": "Photo",
+        "weights": "blur",
+    },
+    "edges": {
+        "help": "Not on the slides: a dilated edge filter on a photo",
+        "dilations": "4",
+        "view": "Photo",
+        "weights": "edge",
+        "blackout": False,
+    },
+}
+
+NOTES = Notes(
+    offers="""\
+- **Stack**: layers with a dilation each. The numbers count the paths from a cell to one unit of the
+  top row (click a unit to choose it); 0 inside the span is a hole. Play shows the field after each
+  layer. Cells of one colour never meet those of another.
+- **Kernel**: one 3×3 kernel with its gaps. **Resample**: downsampling, convolution, upsampling
+  above the input, the dilated convolution below. **Pooling**: the same network with a pooling
+  stride (above) and without (below).
+- **Photo**: a stack on a photo, one of its sub-photos black. **Context**: the context module, run.
+- The chart: how many weights a field costs. Double-click an input or a weight to change it.""",
+    slides="""\
+- D2, D4: dilation 1, 2, 3 of a 3×3 kernel; like 2× downsampling, a 3×3 convolution and 2×
+  upsampling. It is like it, not the same: upsampling has to guess the outputs in between, the
+  dilated convolution computes them.
+- D2, D4: remove a pooling layer's stride and dilate what follows by 2: denser output, no
+  retraining.
+- D2, D4: three 3×3 layers with dilation 1, 2, 4 see 3, 7, 15 pixels: the field grows
+  exponentially, the number of weights linearly.
+- D2, D4: the context module; dilations 1, 1, 2, 4, 8, 16, 1, 1, the last layer 1×1; field 3, 5, 9,
+  17, 33, 65, 67, 67; the large one has 2C, 2C, 4C, 8C, 16C, 32C, 32C, C channels. It starts as the
+  identity, and is truncated (ReLU) after every layer but the last.
+- DeepLab: dilated (atrous) convolution sets the field of view; atrous spatial pyramid pooling
+  (ASPP) runs several dilations side by side on the same map and adds what they find; a CRF refines
+  the edges. On this page dilated layers stand one after the other.
+- The holes of equal dilations are not on the slides; they are in the literature below.""",
+    wrong="""\
+- A stack **spans** 1 + Σ d(k−1) cells; that is not how many it **reads**. Dilations 2, 2, 2 span 13
+  and read 7.
+- A common divisor is enough for holes: 2, 4, 8 keeps to every second cell. A layer of dilation 1
+  removes the divisor, but 1, 9 still has holes: no dilation may jump over what is seen before it.
+- Padding must be d(k−1)/2 to keep the size: with dilation 2 a 3×3 kernel needs `padding=2`.
+- Removing a stride changes no weight, yet what follows costs s² times the work in two dimensions.
+  With padding the old values return only where no window reaches the border.
+- The identity start passes only what is not negative: the first truncation cuts the rest off.""",
+    literature="""\
+- Yu & Koltun, *Multi-scale context aggregation by dilated convolutions*, ICLR 2016, sections 2
+  and 3, Table 1.
+- Chen, Papandreou, Kokkinos, Murphy & Yuille, *Semantic image segmentation with deep convolutional
+  nets and fully connected CRFs*, ICLR 2015, section 3.1 (the hole algorithm); *DeepLab*, TPAMI
+  2018, sections 3.1 and 3.2 (atrous convolution, ASPP).
+- Wang et al., *Understanding convolution for semantic segmentation*, WACV 2018, section 3.2:
+  gridding, and dilations such as 1, 2, 5 that leave no hole.
+- Yu, Koltun & Funkhouser, *Dilated residual networks*, CVPR 2017, section 4 (gridding artifacts).
+- Holschneider et al., *A real-time algorithm for signal analysis with the help of the wavelet
+  transform*, 1989: the "algorithme à trous".""",
+)
+
+QUESTIONS = {
+    "Kernel": Question(
+        "kernel",
+        "It sees everything that it spans.",
+        "A 3×3 kernel with dilation 3 spans 7×7 cells. It reads …",
+        ("9", "25", "49"),
+        "9",
+        "Nine taps read nine cells, whatever lies between them.",
+    ),
+    "Resample": Question(
+        "resample",
+        "Dilation is downsampling in one step.",
+        "Down by 2, convolve, up by bed of nails: where does the dilated convolution differ?",
+        ("nowhere", "at every second place", "everywhere"),
+        "at every second place",
+        "Where downsampling kept a cell both agree; the others are computed only below.",
+    ),
+    "Pooling": Question(
+        "pooling",
+        "Without its stride the network must be trained again.",
+        "The stride goes, what follows is dilated by it. The old outputs …",
+        ("stay the same", "get larger", "are lost"),
+        "stay the same",
+        "They read the same cells with the same weights; new ones appear between them.",
+    ),
+    "Photo": Question(
+        "photo",
+        "It sees everything that it spans.",
+        "One of four sub-photos is black. After dilations 2, 2, 2, how many outputs notice?",
+        ("all", "one in four", "none"),
+        "one in four",
+        "Even taps keep to one sub-photo: the grid stays. With 1, 2, 5 every output notices.",
+    ),
+    "Context": Question(
+        "context",
+        "Whoever sees 67×67 pixels must blur.",
+        "The module starts as the identity. The photo comes out …",
+        ("as it went in", "blurred", "black"),
+        "as it went in",
+        "Each kernel is a single 1 in its centre, and no grey level is negative.",
+    ),
+}
+
+
+# What a revealed answer shows.
+REVEALED = {
+    "Kernel": {"dilation": 3, "kernel": 3, "size": 9, "padding": 0},
+    "Resample": {"dilation": 2, "up": "nails"},
+    "Pooling": {"stride": 2},
+    "Photo": {"dilations": "2,2,2", "kernel": 3, "weights": "blur", "blackout": True},
+    "Context": {"signal": "photo", "start": "identity"},
+}
+
+
+def dilations() -> tuple[int, ...]:
+    """The stack of the page."""
+    return pictures.read_dilations(CONTROLS["dilations"]) or DEFAULT.dilations
+
+
+def state() -> pictures.State:
+    """The settings of the page as its pictures take them."""
+    return pictures.State(
+        dilations=dilations(),
+        unit=pictures.pinned_unit(CONTROLS[lesson.PIN]),
+        **{name: CONTROLS[name] for name in CONTROLS.controls},
+        **{name: CONTROLS[name] for name in ("x", "w")},
+    )
+
+
+# The controls
+
+
+def set_dilations(values: tuple[int, ...]) -> None:
+    """Take a stack into the address; the default one needs no words there."""
+    CONTROLS.set(dilations="" if values == DEFAULT.dilations else pictures.written(values))
+
+
+def stack_row() -> None:
+    """A number for the dilation of every layer, and buttons for one more or one less."""
+    now = dilations()
+
+    def changed(place: int) -> None:
+        value = st.session_state[f"layer {place + 1}"]
+        if value is not None:
+            set_dilations((*now[:place], value, *now[place + 1 :]))
+
+    for place, value in enumerate(now):
+        key = f"layer {place + 1}"
+        st.session_state[key] = value
+        st.number_input(
+            f"layer {place + 1}, d",
+            1,
+            pictures.MOST_DILATION,
+            key=key,
+            on_change=changed,
+            args=(place,),
+            width=104,
+        )
+    more = min(2 * now[-1], pictures.MOST_DILATION)
+    st.button(
+        "layer",
+        icon=":material/add:",
+        help="One more layer",
+        key="add layer",
+        disabled=len(now) == pictures.MOST_LAYERS,
+        on_click=set_dilations,
+        args=((*now, more),),
+    )
+    st.button(
+        "layer",
+        icon=":material/remove:",
+        help="One layer less",
+        key="remove layer",
+        disabled=len(now) == 1,
+        on_click=set_dilations,
+        args=(now[:-1],),
+    )
+
+
+def controls(view: str) -> None:
+    """The row of controls. All are drawn in every view, so that none forgets its value."""
+    with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
+        if view in WITH_STACK:
+            stack_row()
+        for name in SHOWN[view]:
+            CONTROLS.draw(name)
+        with st.popover("All settings", icon=":material/tune:"):
+            rest = [name for name in CONTROLS.controls if name not in SHOWN[view]]
+            columns = st.columns(2, gap="medium")
+            for place, name in enumerate(rest):
+                with columns[2 * place // len(rest)]:
+                    CONTROLS.draw(name)
+
+
+# The picture
+
+
+def edit(now: pictures.State, view: str, what: dict) -> None:
+    """Take a number that was typed into a cell into the address."""
+    typed = lesson.typed(what)
+    if typed is None:
+        return
+    row, column, value = typed
+    if what.get("grid") == "kernel":
+        tap = pictures.kernel_tap(now, row, column)
+        if tap is None:
+            st.toast("Between the taps there is no weight to change.", icon=":material/edit_off:")
+            return
+        text = inputs.with_cell(pictures.kernel_values(now), *tap, value)
+        CONTROLS.set(w=text, weights=inputs.OWN)
+    elif what.get("grid") == "input":
+        values = pictures.input_values(now) if view == "Kernel" else pictures.row_input(now)
+        CONTROLS.set(x=inputs.with_cell(values, row, column, value))
+
+
+def choose_view(view: object) -> None:
+    """Show the view of this number."""
+    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
+        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+
+
+def formula(now: pictures.State, view: str) -> None:
+    """The formula of a view, in symbols and with the numbers of the page."""
+    x, w, y = partial(chip, "x"), partial(chip, "w"), partial(chip, "y")
+    k, d, n = now.kernel, now.dilation, now.size
+    if view == "Stack":
+        seen = pictures.field(now.dilations, k)
+        read = len(pictures.touched(now.dilations, k))
+        total = " + ".join(map(str, now.dilations))
+        lesson.formula(
+            f"r = 1 + Σ d(k − 1) = 1 + ({w(total)})({w(k)} − 1) = {y(seen)} spanned, "
+            f"{x(read)} read, {chip('p', seen - read)} holes"
+        )
+    elif view == "Kernel":
+        p, reach = now.padding, d * (k - 1) + 1
+        lesson.formula(
+            f"span d(k − 1) + 1 = {w(reach)} · o = n + 2p − d(k − 1) = {x(n)} + 2·{chip('p', p)} − "
+            f"{w(d)}({w(k)} − 1) = {y(n + 2 * p - reach + 1)}"
+        )
+    elif view == "Resample":
+        cells = now.cells
+        lesson.formula(
+            f"↓{w(d)}, {pictures.RESAMPLED_TAPS} taps, ↑{w(d)}: ⌈{x(cells)}/{w(d)}⌉ = "
+            f"{y(-(-cells // d))} outputs computed · dilated: {y(cells)}"
+        )
+    elif view == "Pooling":
+        s, cells = now.stride, now.cells
+        lesson.formula(
+            f"outputs: ⌊({x(cells)} − {w(s)}·{w(k)})/{w(s)}⌋ + 1 = "
+            f"{y((cells - s * k) // s + 1)} with stride, {x(cells)} − {w(s)}·{w(k)} + 1 = "
+            f"{y(cells - s * k + 1)} without"
+        )
+    elif view == "Context":
+        count, total = (images.context_weights(now.module, c) for c in (1, now.channels))
+        lesson.formula(
+            f"r = 1 + 2(1 + 1 + 2 + 4 + 8 + 16 + 1) + 0 = {y(67)} · weights of the "
+            f"{now.module} module: {w(images.grouped(count))}·C² = {w(images.grouped(total))}"
+        )
+    else:
+        parts = images.lattice(now.dilations)
+        lesson.formula(
+            f"gcd({w(pictures.listed(now.dilations))}) = "
+            f"{y(pictures.classes(now.dilations))} · pixels are parted by index modulo {w(parts)}"
+        )
+
+
+def picture(now: pictures.State, view: str) -> None:
+    """The picture of a view with its formula, or what would make it possible."""
+    try:
+        scene, error = pictures.scene(now, view), None
+    except SettingError as found:
+        scene, error = pictures.nothing(view), found
+    lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view), "view": choose_view})
+    if error is not None:
+        lesson.impossible(error, CONTROLS)
+        return
+    if view == "Photo":
+        st.html(images.photo_html(now))
+    elif view == "Context":
+        st.html(
+            images.context_html(
+                *(now.signal, now.start, now.photo, now.seed, now.module, now.channels)
+            )
+        )
+    formula(now, view)
+
+
+# Beside the picture
+
+
+def mark(text: object) -> None:
+    """Keep the cells that the student has clicked."""
+    st.session_state["guessed"] = text if pictures.read_guess(text) else ""
+
+
+def reveal() -> None:
+    """Show which cells are seen, and the stack of the question."""
+    st.session_state["revealed cells"] = True
+    CONTROLS.set(
+        view="",
+        dilations=pictures.written(pictures.GUESSED),
+        kernel=pictures.GUESS_TAPS,
+        cells=pictures.GUESS_CELLS,
+        **{lesson.PIN: "output:0,0"},
+    )
+
+
+def ask_again() -> None:
+    """Forget the prediction."""
+    st.session_state["revealed cells"] = False
+    st.session_state["guessed"] = ""
+
+
+def predict_cells() -> None:
+    """Which of 13 cells do dilations 2, 2, 2 touch? The student clicks them."""
+    revealed = bool(st.session_state.get("revealed cells"))
+    marks = st.session_state.get("guessed", "")
+    with st.container(key="predict", border=True):
+        st.markdown("**Predict** · *“It sees everything that it spans.”*")
+        st.markdown("Dilations 2, 2, 2 span 13 cells. Click those that the unit reads.")
+        lesson.picture(
+            pictures.guess(revealed), CONTROLS, key="guess", marks=marks, on={"mark": mark}
+        )
+        if not revealed:
+            st.button(
+                "Reveal", key="reveal cells", type="primary", disabled=not marks, on_click=reveal
+            )
+            return
+        right, says = pictures.verdict(pictures.read_guess(marks))
+        if right:
+            st.success(says, icon=":material/check:")
+        else:
+            st.info(says, icon=":material/lightbulb:")
+        st.button("Ask again", key="again cells", on_click=ask_again)
+
+
+@lru_cache(maxsize=32)
+def chart(stack: tuple[int, ...], taps: int) -> go.Figure:
+    """Weights against field, of the stack of the page and of two others."""
+    styles = {
+        "1, 2, 4, 8 …": {"color": "#009E73", "dash": "solid"},
+        "dilation 1": {"color": "#0072B2", "dash": "dot"},
+        "this stack": {"color": "#E69F00", "dash": "dash"},
+    }
+    lines = [
+        go.Scatter(
+            x=weights, y=fields, name=name, mode="lines+markers", line={"width": 3, **styles[name]}
+        )
+        for name, (weights, fields) in pictures.growth(stack, taps).items()
+    ]
+    axis = {"title": {"font": {"size": 16}}, "tickfont": {"size": 15}, "rangemode": "tozero"}
+    return go.Figure(
+        lines,
+        {
+            "height": 172,
+            "margin": {"l": 0, "r": 4, "t": 4, "b": 0},
+            "xaxis": {**axis, "title": {"text": "weights (one channel)", "font": {"size": 16}}},
+            "yaxis": {**axis, "title": {"text": "field r", "font": {"size": 16}}},
+            "legend": {"x": 0.02, "y": 1, "font": {"size": 15}, "bgcolor": "rgba(0,0,0,0)"},
+        },
+    )
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(DILATION, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    view = CONTROLS["view"] or pictures.VIEWS[0]
+    controls(view)
+    now = state()
+    left, right = st.columns([2, 1] if view == "Stack" else [3, 1], gap="medium")
+    with left:
+        picture(now, view)
+    with right:
+        if view == "Stack":
+            predict_cells()
+            st.plotly_chart(
+                chart(now.dilations, now.kernel), key="growth", config={"displayModeBar": False}
+            )
+        else:
+            lesson.ask(QUESTIONS[view], partial(CONTROLS.set, **REVEALED[view]))
+    code = images.snippet if view in ("Photo", "Context") else pictures.snippet
+    try:
+        lines = code(now, view)
+    except SettingError as error:
+        lines = f"# {error}"
+    lesson.below(lines, NOTES, DILATION)
+
+
+main()

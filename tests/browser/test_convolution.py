@@ -1,0 +1,176 @@
+"""The lesson on convolution in a real browser."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from explainer.ui.pictures.convolution import State, build
+from explainer.ui.pictures.parts import embedding_of
+
+PICTURE = '[data-role="linked-grid"][data-ready="true"]'
+
+
+def address(base: str, query: str = "") -> str:
+    return base.rstrip("/") + "/convolution" + (f"?{query}" if query else "")
+
+
+def cells(page: Page, grid: str) -> Locator:
+    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
+
+
+def cell(page: Page, grid: str, row: int, col: int) -> Locator:
+    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]')
+
+
+def active(page: Page, grid: str) -> set[tuple[int, int]]:
+    """The lit cells of a grid, in the numbers of `data-row` and `data-col`."""
+    found = page.locator(f'{PICTURE} [data-grid="{grid}"][data-active]')
+    return {
+        (int(place["row"]), int(place["col"]))
+        for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))")
+    }
+
+
+@pytest.fixture
+def lesson(page: Page, serve: Any) -> Page:
+    page.goto(address(serve()))
+    expect(cells(page, "output")).to_have_count(9)
+    return page
+
+
+def test_a_fresh_server_opens_the_slides_example_by_link(
+    page: Page, serve: Any, console_errors: list
+):
+    server = serve.fresh()
+    page.goto(address(server.url, "size=4&kernel=3&stride=2&padding=1"))
+    expect(cells(page, "output")).to_have_count(4)
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("4")
+    expect(page.locator('[data-role="staircase"][data-shown="4"]')).to_be_visible()
+    assert console_errors == []
+
+
+def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
+    for part in (
+        lesson.get_by_role("heading", name="Convolution"),
+        lesson.locator(PICTURE),
+        lesson.get_by_role("button", name="Reveal"),
+    ):
+        box = part.first.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720
+
+
+def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
+    before = cells(lesson, "output").all_inner_texts()
+    thumb = lesson.get_by_role("slider", name="stride s")
+    thumb.focus()
+    thumb.press("ArrowLeft")
+    expect(cells(lesson, "output")).to_have_count(25)
+    expect(lesson).to_have_url(re.compile(r"stride=1"))
+    assert cells(lesson, "output").all_inner_texts()[:3] != before[:3]
+    assert console_errors == []
+
+
+@pytest.mark.parametrize("target", [(0, 0), (1, 2), (2, 2)])
+def test_an_output_lights_what_it_reads(lesson: Page, target: tuple[int, int]):
+    A = build(State())
+    valid, embedding = embedding_of(A)
+    cell(lesson, "output", *target).hover()
+    expect(cell(lesson, "output", *target)).to_have_attribute("data-active", "self")
+    expected = {(link.input[0] - 1, link.input[1] - 1) for link in valid.reads(target)}
+    assert active(lesson, "input") == expected
+    assert len(active(lesson, "kernel")) == 9
+    assert embedding.output_shape == (7, 7)
+
+
+def test_an_input_lights_the_outputs_that_read_it(lesson: Page):
+    A = build(State())
+    for target in ((0, 0), (1, 1), (2, 3)):
+        cell(lesson, "input", *target).hover()
+        expect(cell(lesson, "input", *target)).to_have_attribute("data-active", "self")
+        assert active(lesson, "output") == {link.output for link in A.reaches(target)}
+
+
+def test_a_weight_lights_every_pair(lesson: Page):
+    A = build(State())
+    cell(lesson, "kernel", 0, 0).hover()
+    expect(cell(lesson, "kernel", 0, 0)).to_have_attribute("data-active", "self")
+    valid, _ = embedding_of(A)
+    links = valid.joined_by((0, 0))
+    assert active(lesson, "output") == {link.output for link in links}
+    assert active(lesson, "input") == {(link.input[0] - 1, link.input[1] - 1) for link in links}
+
+
+def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
+    sent = len(ws_frames)
+    for step in range(50):
+        cell(lesson, "input", step % 5, (step * 3) % 5).hover()
+    assert len(ws_frames) == sent
+
+
+def test_a_pin_goes_into_the_address_and_stays_when_a_setting_changes(lesson: Page):
+    cell(lesson, "output", 1, 1).click()
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    thumb = lesson.get_by_role("slider", name="stride s")
+    thumb.focus()
+    thumb.press("ArrowLeft")
+    expect(cells(lesson, "output")).to_have_count(25)
+    expect(cell(lesson, "output", 1, 1)).to_have_attribute("data-active", "self")
+
+
+def test_the_stairs_choose_the_size(lesson: Page):
+    stairs = lesson.locator('[data-role="staircase"] svg')
+    stairs.focus()
+    stairs.press("ArrowRight")
+    expect(lesson).to_have_url(re.compile(r"size=6"))
+    expect(lesson.locator('[data-role="staircase"][data-shown="6"]')).to_be_visible()
+
+
+def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
+    first = cell(lesson, "kernel", 0, 0)
+    first.click()
+    first.dblclick()
+    lesson.keyboard.type("5")
+    lesson.keyboard.press("Enter")
+    expect(cell(lesson, "kernel", 0, 0)).to_have_text("5")
+    expect(lesson).to_have_url(re.compile(r"weights=own"))
+
+
+def test_the_keyboard_alone_switches_views_and_walks_the_grid(lesson: Page):
+    cell(lesson, "output", 0, 0).focus()
+    lesson.keyboard.press("ArrowRight")
+    expect(cell(lesson, "output", 0, 1)).to_have_attribute("data-active", "self")
+    lesson.keyboard.press("2")
+    expect(cells(lesson, "matrix").first).to_be_visible()
+    expect(lesson).to_have_url(re.compile(r"view=Matrix"))
+
+
+def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
+    lesson.get_by_role("button", name="as a matrix").click()
+    expect(cells(lesson, "matrix")).to_have_count(64)
+    expect(cell(lesson, "matrix", 0, 0)).to_have_text("w11")
+    lesson.get_by_role("button", name="1-D, stride 2").click()
+    expect(cells(lesson, "matrix")).to_have_count(12)
+    lesson.get_by_role("button", name="Reset").click()
+    expect(cells(lesson, "matrix")).to_have_count(0)
+    expect(cells(lesson, "output")).to_have_count(9)
+    assert console_errors == []
+
+
+def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
+    page.goto(address(serve(), "size=99&kernel=x"))
+    expect(cells(page, "output")).to_have_count(9)
+    expect(page.get_by_text("The link asks for size").first).to_be_visible()
+    expect(page.get_by_text("The link asks for kernel").first).to_be_visible()
+    assert console_errors == []
+
+
+def test_share_gives_link_and_qr_code(page: Page, serve: Any):
+    page.goto(address(serve(), "size=6"))
+    expect(cells(page, "output")).to_have_count(9)
+    page.get_by_role("button", name="Share").click()
+    expect(page.locator("img.qr")).to_be_visible()
+    expect(page.get_by_text("/convolution?size=6")).to_be_visible()

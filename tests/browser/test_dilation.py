@@ -1,0 +1,180 @@
+"""The lesson on dilation in a real browser."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from explainer.ops import layer_maps, reached
+from explainer.ui.pictures import dilation as pictures
+from explainer.ui.pictures.dilation import State
+
+READY = '[data-role="linked-grid"][data-ready="true"]'
+
+
+def address(base: str, query: str = "") -> str:
+    return base.rstrip("/") + "/dilation" + (f"?{query}" if query else "")
+
+
+def cells(page: Page, grid: str) -> Locator:
+    return page.locator(f'{READY} [data-grid="{grid}"][role="gridcell"]')
+
+
+def cell(page: Page, grid: str, column: int, row: int = 0) -> Locator:
+    place = f'[data-grid="{grid}"][data-row="{row}"][data-col="{column}"]'
+    return page.locator(f"{READY} {place}").first
+
+
+def lit(page: Page, grid: str) -> set[int]:
+    """The columns of the lit cells of a row."""
+    found = page.locator(f'{READY} [data-grid="{grid}"][data-active]')
+    return {int(column) for column in found.evaluate_all("all => all.map(c => c.dataset.col)")}
+
+
+def point(page: Page, grid: str, column: int, row: int = 0) -> None:
+    """Point at a cell and wait until it is the active one."""
+    cell(page, grid, column, row).hover()
+    expect(cell(page, grid, column, row)).to_have_attribute("data-active", "self")
+
+
+@pytest.fixture
+def lesson(page: Page, serve: Any) -> Page:
+    """The page with dilations 2, 2, 2 on 15 cells: three units in the top row."""
+    page.goto(address(serve(), "dilations=2,2,2&cells=15"))
+    expect(cells(page, "output")).to_have_count(3)
+    return page
+
+
+def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_errors: list):
+    server = serve.fresh()
+    page.goto(address(server.url, "dilations=2,2,2&cells=13"))
+    expect(cells(page, "input")).to_have_count(13)
+    expect(cells(page, "output")).to_have_count(1)
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("6 holes")
+    assert cells(page, "input").all_inner_texts() == list("1030607060301")
+    assert console_errors == []
+
+
+def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
+    for part in (
+        lesson.get_by_role("heading", name="Dilation"),
+        lesson.locator(READY).first.locator(".strip"),
+        lesson.get_by_role("button", name="Reveal"),
+    ):
+        box = part.first.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 720
+
+
+def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_errors: list):
+    page.goto(address(serve(), "view=Kernel"))
+    expect(cells(page, "output")).to_have_count(25)
+    expect(cells(page, "kernel")).to_have_count(25)
+    thumb = page.get_by_role("slider", name="dilation d").first
+    thumb.focus()
+    thumb.press("ArrowRight")
+    expect(cells(page, "output")).to_have_count(9)
+    expect(cells(page, "kernel")).to_have_count(49)
+    expected = pictures.kernel(State(dilation=3)).grid("output").texts
+    assert cells(page, "output").all_inner_texts() == list(expected)
+    expect(page).to_have_url(re.compile(r"dilation=3"))
+    point(page, "output", 1, row=2)
+    A = pictures.built(State(dilation=3))
+    assert lit(page, "input") == {link.input[1] for link in A.reads((2, 1))}
+    assert console_errors == []
+
+
+def test_a_layer_is_edited_with_the_keyboard(lesson: Page):
+    box = lesson.get_by_role("spinbutton", name="layer 1, d").first
+    box.fill("1")
+    box.press("Enter")
+    expect(cells(lesson, "output")).to_have_count(5)
+    expect(lesson).to_have_url(re.compile(r"dilations=1(,|%2C)2(,|%2C)2"))
+    expect(lesson.locator('[data-role="formula"]').first).to_contain_text("0 holes")
+
+
+def test_a_unit_lights_exactly_the_cells_that_it_reads(lesson: Page):
+    maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
+    for unit in range(3):
+        point(lesson, "output", unit)
+        assert lit(lesson, "input") == set(np.flatnonzero(reached(maps, unit)))
+        assert lit(lesson, "h1") == set(np.flatnonzero(reached(maps[1:], unit)))
+        assert lit(lesson, "h2") == set(np.flatnonzero(reached(maps[2:], unit)))
+    point(lesson, "input", 3)
+    assert lit(lesson, "output") == {1}
+
+
+def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
+    point(lesson, "output", 0)
+    sent = len(ws_frames)
+    for step in range(50):
+        point(lesson, "input", (step * 4) % 15)
+    assert len(ws_frames) == sent
+
+
+def test_the_student_clicks_the_cells_and_then_sees(lesson: Page, console_errors: list):
+    guess = cells(lesson, pictures.GUESS_GRID)
+    expect(guess).to_have_count(13)
+    reveal = lesson.get_by_role("button", name="Reveal").first
+    expect(reveal).to_be_disabled()
+    for column in (0, 1, 2):
+        cell(lesson, pictures.GUESS_GRID, column).click()
+    expect(lesson.locator(f"{READY} [data-marked]")).to_have_count(3)
+    expect(reveal).to_be_enabled()
+    reveal.click()
+    expect(lesson.get_by_text("You found 2 of them, and marked 1").first).to_be_visible()
+    expect(cells(lesson, "output")).to_have_count(1)
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    assert guess.all_inner_texts() == list("1030607060301")
+    assert lit(lesson, "input") == {0, 2, 4, 6, 8, 10, 12}
+    assert console_errors == []
+
+
+def test_the_keyboard_alone_is_enough(lesson: Page):
+    maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
+    cell(lesson, "output", 0).focus()
+    lesson.keyboard.press("ArrowRight")
+    expect(cell(lesson, "output", 1)).to_have_attribute("data-active", "self")
+    assert lit(lesson, "input") == set(np.flatnonzero(reached(maps, 1)))
+    lesson.keyboard.press("ArrowLeft")
+    lesson.keyboard.press("Enter")
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    expect(cell(lesson, "input", 0)).to_have_text("1")  # the paths to the pinned unit are counted
+    lesson.keyboard.press("Escape")
+    expect(cell(lesson, "input", 0)).to_have_text("")
+    lesson.keyboard.press("2")
+    expect(cells(lesson, "kernel")).to_have_count(25)
+    lesson.keyboard.press("3")
+    expect(cells(lesson, "dilated")).to_have_count(15)
+    lesson.keyboard.press("4")
+    expect(cells(lesson, "dense")).to_have_count(10)
+    lesson.keyboard.press("6")
+    expect(lesson.locator('[data-role="context"] img')).to_have_count(9)
+
+
+def test_the_player_goes_layer_by_layer(lesson: Page):
+    forward = lesson.get_by_role("button", name=re.compile("step forward")).first
+    for wide, holes in ((5, 2), (9, 4), (13, 6)):
+        forward.click()
+        strip = lesson.locator(f"{READY} .strip").first
+        expect(strip).to_contain_text(f"{wide} cells, {holes} of them holes")
+    assert lit(lesson, "input") == {1, 3, 5, 7, 9, 11, 13}
+    assert lit(lesson, "output") == {1}
+
+
+@pytest.mark.parametrize(
+    ("query", "role", "pictures_"),
+    [("view=Photo&dilations=2,2,2", "photos", 6), ("view=Context", "context", 9)],
+)
+def test_photos_open_by_link(
+    page: Page, serve: Any, console_errors: list, query: str, role: str, pictures_: int
+):
+    page.goto(address(serve(), query))
+    images = page.locator(f'[data-role="{role}"] img')
+    expect(images).to_have_count(pictures_)
+    loaded = "all => all.every(one => one.complete && one.naturalWidth > 30)"
+    assert images.evaluate_all(loaded)
+    expect(page.get_by_role("button", name="Reveal").first).to_be_visible()
+    assert console_errors == []

@@ -1,0 +1,179 @@
+"""The pictures of the lesson on convolution, against the operations, PyTorch and the lectures."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from explainer.components.linked_grid import Scene, payload
+from explainer.ops import SettingError, number, same_padding
+from explainer.ui.pictures import inputs
+from explainer.ui.pictures.convolution import (
+    FRAMEWORKS,
+    VIEWS,
+    State,
+    build,
+    first_composed,
+    output_size,
+    scene,
+    snippet,
+    staircase,
+    unused,
+)
+
+STATES = st.builds(
+    State,
+    axes=st.sampled_from([1, 2]),
+    size=st.integers(1, 9),
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 4),
+    padding=st.integers(0, 3),
+    dilation=st.integers(1, 3),
+    framework=st.sampled_from(FRAMEWORKS),
+    weights=st.sampled_from(inputs.KERNELS),
+    seed=st.integers(0, 5),
+    letters=st.booleans(),
+    kernel2=st.integers(1, 4),
+    stride2=st.integers(1, 3),
+)
+
+
+def texts(drawn: Scene, name: str) -> list[str]:
+    return list(drawn.grid(name).texts)
+
+
+def by_torch(state: State) -> np.ndarray:
+    """What PyTorch makes of a state; TensorFlow's padding is put around by hand."""
+    x = torch.tensor(state.input)[None, None]
+    w = torch.tensor(state.kernel_values)[None, None]
+    padding = state.padding
+    if state.framework != "PyTorch":
+        padding = 0
+        if state.framework == "TF SAME":
+            sides = same_padding(state.size, state.kernel, state.stride, state.dilation)
+            x = F.pad(x, sides * state.axes)
+    convolve = F.conv2d if state.axes == 2 else F.conv1d
+    return convolve(x, w, None, state.stride, padding, state.dilation)[0, 0].numpy()
+
+
+@settings(deadline=None, max_examples=60)
+@given(STATES, st.sampled_from(VIEWS))
+def test_every_state_has_a_picture_or_names_the_broken_rule(state, view):
+    try:
+        drawn = scene(state, view)
+    except SettingError:
+        return
+    assert payload(drawn)["views"] == list(VIEWS)
+    assert drawn.steps is not None
+    for name, terms in drawn.terms.items():
+        assert all(terms), name
+
+
+@settings(deadline=None, max_examples=60)
+@given(STATES)
+def test_the_output_is_that_of_pytorch(state):
+    try:
+        drawn = scene(state, "Window")
+    except SettingError:
+        with pytest.raises(RuntimeError):
+            by_torch(state)
+        return
+    expected = by_torch(state)
+    assert output_size(state) == expected.shape[-1]
+    if not state.letters:
+        assert texts(drawn, "output") == [number(value) for value in expected.ravel()]
+
+
+@settings(deadline=None, max_examples=40)
+@given(STATES)
+def test_the_snippet_gives_the_numbers_of_the_picture(state):
+    try:
+        expected = build(state)(state.input)
+    except SettingError:
+        return
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(snippet(state), names)
+    np.testing.assert_allclose(names["y"][0, 0].numpy(), expected, atol=1e-5)
+
+
+def test_the_slides_examples():
+    assert output_size(State(size=4, kernel=3, stride=1, padding=1)) == 4
+    assert output_size(State(size=4, kernel=3, stride=2, padding=1)) == 2
+    matrix = scene(State(size=4, stride=1, padding=0, letters=True), "Matrix").grid("matrix")
+    assert (matrix.rows, matrix.columns) == (4, 16)
+    assert matrix.texts[:12] == [
+        *("w11", "w12", "w13", ""),
+        *("w21", "w22", "w23", ""),
+        *("w31", "w32", "w33", ""),
+    ]
+    for stride, rows in ((1, 4), (2, 2)):
+        state = State(axes=1, size=4, kernel=3, stride=stride, padding=1, letters=True)
+        matrix = scene(state, "Matrix").grid("matrix")
+        assert (matrix.rows, matrix.columns) == (rows, 6)
+        assert matrix.marks[:6] == "p....p"
+        # x y z in every row, where the slide prints x y x.
+        for row in range(rows):
+            shown = matrix.texts[row * 6 : (row + 1) * 6]
+            assert [text for text in shown if text] == ["w1", "w2", "w3"]
+
+
+def test_the_formula_of_two_layers():
+    state = State(size=12, kernel=3, stride=2, kernel2=3, stride2=1)
+    assert first_composed(state) == "3 + (3 − 1)·2 = 7, stride 2·1 = 2"
+    drawn = scene(state, "Two layers")
+    assert drawn.grid("both").columns == 7
+    first, second = (
+        torch.tensor([float(t.replace("−", "-")) for t in texts(drawn, name)])
+        for name in ("first", "second")
+    )
+    x = torch.tensor(inputs.digits((12,)), dtype=torch.float32)
+    hidden = F.conv1d(x[None, None], first[None, None], stride=2)
+    y = F.conv1d(hidden, second[None, None])
+    assert texts(drawn, "output") == [number(value) for value in y[0, 0].tolist()]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_channels_are_summed_as_in_pytorch(framework):
+    state = State(size=6, kernel=3, stride=2, padding=1, framework=framework)
+    drawn = scene(state, "Channels")
+
+    def numbers(name: str) -> torch.Tensor:
+        grid = drawn.grid(name)
+        values = [float(text.replace("−", "-")) for text in grid.texts]
+        return torch.tensor(values).reshape(grid.rows, grid.columns)
+
+    x = torch.stack([numbers(f"input{c}") for c in (1, 2, 3)])
+    w = torch.stack([numbers(f"kernel{c}") for c in (1, 2, 3)])
+    expected = F.conv2d(x[None], w[None], stride=2)[0, 0]
+    assert torch.equal(numbers("output"), expected)
+
+
+def test_the_label_is_the_largest_of_21_scores():
+    drawn = scene(State(seed=3), "1×1 to 21")
+    scores = np.array(drawn.grid("scores").values).reshape(16, 21)
+    assert texts(drawn, "output") == [str(label) for label in scores.argmax(1)]
+
+
+def test_the_sixth_cell_goes_unread():
+    state = State(size=6, kernel=3, stride=2, padding=0)
+    assert (output_size(state), unused(state)) == (2, 1)
+    assert (output_size(State(size=5, padding=0)), unused(State(size=5, padding=0))) == (2, 0)
+    drawn = scene(State(size=6, kernel=3, stride=2, padding=0, axes=1), "Window")
+    assert drawn.grid("input").marks == ".....u"
+    assert drawn.terms["input"][5].endswith("no window reads it")
+
+
+def test_the_stairs_have_plateaus_as_wide_as_the_stride():
+    steps = staircase(State(kernel=3, stride=3, padding=0), 1, 12)
+    assert [step.size for step in steps] == list(range(3, 13))
+    assert [step.output for step in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+    assert [step.marks.count("u") for step in steps] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    padded = staircase(State(kernel=3, stride=2, padding=1), 4, 4)[0]
+    assert padded.windows == [[-1, 0, 1], [1, 2, 3]]
+    assert (padded.before, padded.marks) == (1, "p....p")

@@ -1,0 +1,579 @@
+"""The pictures of the lesson on dilation, against PyTorch, the maps and the lectures' numbers."""
+
+import contextlib
+import io
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from explainer.components.linked_grid import payload
+from explainer.ops import SettingError, holes, layer_maps, reached
+from explainer.ops.stacks import CONTEXT_MODULE, CONTEXT_WIDTHS
+from explainer.ui.pictures import dilation as pictures
+from explainer.ui.pictures import dilation_images as images
+from explainer.ui.pictures.dilation import State
+
+
+def shown(grid) -> list[float]:
+    """The numbers of a grid; what is blank is left out."""
+    return [float(text.replace("−", "-")) for text in grid.texts if text]
+
+
+def run(code: str) -> dict:
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(code, names)
+    return names
+
+
+def together(scene, name: str, cell: int) -> dict[str, set[int]]:
+    """What the first group of links joins to a cell, by grid."""
+    cells = scene.links[0].cells
+    found: dict[str, set[int]] = {other: set() for other in cells}
+    for place, own in enumerate(cells[name]):
+        if own == cell:
+            for other, column in cells.items():
+                found[other] |= {column[place]} - {-1}
+    return found
+
+
+# What the lectures say
+
+
+def test_dilations_1_2_4_see_3_7_15():
+    assert [pictures.field((1, 2, 4)[:depth], 3) for depth in (1, 2, 3)] == [3, 7, 15]
+    doubling = pictures.growth((1, 2, 4), 3)["1, 2, 4, 8 …"]
+    assert doubling == ([9, 18, 27, 36, 45, 54], [3, 7, 15, 31, 63, 127])
+    assert pictures.growth((1, 2, 4), 3)["dilation 1"][1] == [3, 5, 7, 9, 11, 13]
+
+
+def test_dilations_2_2_2_touch_7_of_13_and_1_2_5_all_of_17():
+    assert pictures.touched((2, 2, 2), 3) == (0, 2, 4, 6, 8, 10, 12)
+    assert pictures.field((2, 2, 2), 3) == 13
+    assert pictures.touched((1, 2, 5), 3) == tuple(range(17))
+    assert pictures.classes((2, 2, 2)) == 2
+    assert pictures.classes((1, 2, 5)) == 1
+
+
+def test_the_table_of_the_context_module():
+    basic, large = (images.context_table(module, 1) for module in pictures.MODULES)
+    assert [row.dilation for row in basic] == [1, 1, 2, 4, 8, 16, 1, 1]
+    assert [row.field for row in basic] == [3, 5, 9, 17, 33, 65, 67, 67]
+    assert [row.kernel for row in basic] == [3] * 7 + [1]
+    assert [row.truncated for row in basic] == [True] * 7 + [False]
+    assert [row.channels for row in large] == [2, 2, 4, 8, 16, 32, 32, 1]
+    assert images.context_weights("basic", 21) == 64 * 21**2
+    assert sum(row.weights for row in large) == images.context_weights("large", 1)
+
+
+@pytest.mark.parametrize(("dilation", "reach"), [(1, 3), (2, 5), (3, 7)])
+def test_a_3x3_kernel_with_dilation_1_2_3(dilation, reach):
+    scene = pictures.kernel(State(dilation=dilation))
+    kernel = scene.grid("kernel")
+    assert (kernel.rows, kernel.columns) == (reach, reach)
+    assert kernel.marks.count("z") == reach**2 - 9
+    assert len(together(scene, "output", 0)["input"]) == 9
+
+
+# The stack in the address
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1,2,4", (1, 2, 4)),
+        (" 1, 2 ", (1, 2)),
+        ("16", (16,)),
+        ("", None),
+        ("1,,2", None),
+        ("0,1", None),
+        ("17", None),
+        ("1,2,3,4,5,6,7,8,9", None),
+        ("²", None),
+        ("1;2", None),
+        ("-1", None),
+        ("99999999999999", None),
+    ],
+)
+def test_reading_dilations(text, found):
+    assert pictures.read_dilations(text) == found
+    assert pictures.usable_dilations(text) is (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("pin", "unit"), [("output:0,2", 2), ("input:0,2", -1), ("output:0,-1", -1), ("", -1)]
+)
+def test_the_pinned_unit(pin, unit):
+    assert pictures.pinned_unit(pin) == unit
+
+
+# The stack
+
+
+STACKS = [
+    State(),
+    State(dilations=(2, 2, 2), cells=15),
+    State(dilations=(1, 2, 5), cells=19),
+    State(dilations=(3,), cells=12, unit=4),
+    State(dilations=(1, 1, 2, 4, 8, 16, 1), cells=67),
+    State(dilations=(2, 4), kernel=4, cells=21, unit=1),
+    State(dilations=(9, 9), cells=40, colours=False),
+]
+
+
+@pytest.mark.parametrize("state", STACKS)
+def test_the_counts_are_the_gradient_of_a_stack_of_ones(state):
+    scene, counts = pictures.stack(state), pictures.stack_counts(state)
+    y = run(pictures.snippet(state, "Stack"))["y"].numpy()
+    np.testing.assert_array_equal(y, counts)
+    first, last = np.flatnonzero(counts)[[0, -1]]
+    np.testing.assert_array_equal(shown(scene.grid("input")), counts[first : last + 1])
+
+
+@pytest.mark.parametrize("state", STACKS)
+def test_the_links_of_a_stack_are_those_of_its_maps(state):
+    scene = pictures.stack(state)
+    maps = layer_maps(pictures.layers(state.dilations, state.kernel), state.cells)
+    rows = pictures.row_names(len(maps))
+    assert [grid.name for grid in scene.grids] == rows[::-1]
+    for row, (group, layer) in enumerate(zip(scene.links, maps, strict=True)):
+        assert group.lines
+        joined = set(zip(group.cells[rows[row + 1]], group.cells[rows[row]], strict=True))
+        assert joined == {(link, cell) for link, cell in zip(layer.rows, layer.cols, strict=True)}
+
+
+@pytest.mark.parametrize("state", STACKS)
+def test_the_player_grows_the_field_layer_by_layer(state):
+    scene = pictures.stack(state)
+    assert scene.steps is not None
+    depth = len(state.dilations)
+    maps = layer_maps(pictures.layers(state.dilations, state.kernel), state.cells)
+    rows = pictures.row_names(depth)
+    assert len(scene.steps.cells) == depth
+    for row, (lights, says) in enumerate(
+        zip(scene.steps.lights, scene.steps.says, strict=True), start=1
+    ):
+        (unit,) = lights[rows[row]]
+        assert set(lights) == set(rows[: row + 1])
+        seen = np.flatnonzero(reached(maps[:row], unit))
+        np.testing.assert_array_equal(lights["input"], seen)
+        wide = pictures.field(state.dilations[:row], state.kernel)
+        assert seen[-1] - seen[0] + 1 == wide
+        assert f"= {{y:{wide}}} cells" in says
+        assert ("no holes" in says) == (not holes(reached(maps[:row], unit)))
+
+
+def test_cells_of_one_colour_never_meet_those_of_another():
+    scene = pictures.stack(State(dilations=(2, 4, 2), cells=24))
+    for row in scene.grids:
+        assert row.tints == [cell % 2 for cell in range(row.columns)]
+    for group in scene.links:
+        above, below = group.cells.values()
+        assert all(a % 2 == b % 2 for a, b in zip(above, below, strict=True))
+    assert all(row.tints is None for row in pictures.stack(State()).grids)
+    many = pictures.stack(State(dilations=(9,), cells=30)).grid("input").tints
+    assert many is not None
+    assert set(many) == {0, -1}
+    assert many.count(0) == len(range(5, 30, 9))
+
+
+def test_what_is_said_of_a_unit_and_of_a_cell():
+    terms = pictures.stack(State(dilations=(2, 2, 2), cells=15)).terms
+    assert terms["output"][0] == (
+        "{y:y1} spans {x:x1} … {x:x13}: 13 cells, touches 7 of them, 6 are holes"
+    )
+    assert terms["input"][2] == "{x:x3} reaches {y:y1}, {y:y3}"
+    assert terms["input"][1] == "{x:x2} reaches {y:y2}"
+    assert pictures.stack(State()).terms["output"][0].endswith("15 cells, touches every one")
+    sparse = pictures.stack(State(dilations=(16,), cells=33)).terms
+    assert sparse["input"][1] == "{x:x2} reaches no unit of the top row"
+
+
+def test_an_input_that_is_too_small_says_what_would_fit():
+    state = State(dilations=(4, 4), kernel=5, cells=9)
+    with pytest.raises(SettingError) as caught:
+        pictures.stack(state)
+    assert caught.value.parameter == "cells"
+    assert caught.value.suggestions == ({"cells": 33}, {"kernel": 2}, {"dilations": "1,1"})
+    for change in caught.value.suggestions:
+        fixed = dict(change)
+        if "dilations" in fixed:
+            fixed["dilations"] = pictures.read_dilations(fixed["dilations"])
+        assert pictures.stack(replace(state, **fixed))
+    with pytest.raises(SettingError) as caught:
+        pictures.stack(State(dilations=(16,) * 8, kernel=5, cells=5))
+    assert caught.value.suggestions == ({"dilations": "1"},)
+
+
+# The prediction
+
+
+def test_the_cells_to_predict_show_nothing_until_revealed():
+    hidden, open_ = pictures.guess(False).grid("guess"), pictures.guess(True).grid("guess")
+    assert hidden.markable
+    assert set(hidden.texts) == {""}
+    assert hidden.tints is None
+    assert not open_.markable
+    assert shown(open_) == [1, 0, 3, 0, 6, 0, 7, 0, 6, 0, 3, 0, 1]
+    assert open_.tints == [0, 1] * 6 + [0]
+
+
+def test_the_verdict_on_a_prediction():
+    right, says = pictures.verdict({0, 2, 4, 6, 8, 10, 12})
+    assert right
+    assert "7 of the 13" in says
+    right, says = pictures.verdict(set(range(13)))
+    assert not right
+    assert "marked 6 that it never sees" in says
+    assert "You found 1 of them. Dilations" in pictures.verdict({0})[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("guess:0,12", {0, 12}),
+        ("guess:13,-1,x", set()),
+        ("input:1", set()),
+        ("", set()),
+        (None, set()),
+        ({"guess": 1}, set()),
+        ("guess:²", set()),
+    ],
+)
+def test_marks_from_the_browser_are_checked(text, cells):
+    assert pictures.read_guess(text) == cells
+
+
+# One kernel in two dimensions
+
+
+KERNELS = [
+    State(dilation=1),
+    State(dilation=2),
+    State(dilation=3, weights="random", seed=4),
+    State(dilation=2, padding=2, size=6, weights="edge"),
+    State(dilation=4, kernel=2, weights="blur"),
+    State(dilation=2, weights="own", w="1,2,3;4,5,6;7,8,9", x="1,2;3,4"),
+]
+
+
+@pytest.mark.parametrize("state", KERNELS)
+def test_a_dilated_kernel(state):
+    scene = pictures.kernel(state)
+    x = torch.tensor(pictures.input_values(state))[None, None]
+    w = torch.tensor(pictures.kernel_values(state))[None, None]
+    y = F.conv2d(x, w, padding=state.padding, dilation=state.dilation)
+    np.testing.assert_allclose(shown(scene.grid("output")), y.ravel(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(run(pictures.snippet(state, "Kernel"))["y"], y, rtol=1e-6)
+    taps = scene.grid("kernel")
+    spread = np.array(shown(taps)).reshape(taps.rows, taps.columns)
+    np.testing.assert_allclose(
+        spread[:: state.dilation, :: state.dilation], w[0, 0], rtol=1e-3, atol=1e-4
+    )
+
+
+def test_each_tap_of_the_spread_kernel_stands_where_it_reads():
+    scene = pictures.kernel(State(dilation=2))
+    for tap, cell in ((0, 0), (2, 2), (4, 4), (10, 18), (24, 40)):
+        pairs = zip(*(scene.links[0].cells[n] for n in ("output", "kernel", "input")), strict=True)
+        assert (0, tap, cell) in set(pairs)
+    assert {tap for tap in scene.links[0].cells["kernel"]} == {0, 2, 4, 10, 12, 14, 20, 22, 24}
+    assert "inserted zero" in scene.terms["kernel"][1]
+
+
+def test_letters_stand_for_numbers():
+    scene = pictures.kernel(State(letters=True))
+    assert scene.grid("kernel").texts[:3] == ["w11", "0", "w12"]
+    assert scene.grid("output").texts[0] == "y11"
+
+
+@pytest.mark.parametrize("state", [State(dilation=d, padding=p) for d in (2, 3, 4) for p in (0, 1)])
+def test_an_output_has_the_colour_of_the_cells_that_it_reads(state):
+    scene = pictures.kernel(state)
+    y, x = scene.grid("output").tints, scene.grid("input").tints
+    assert y is not None
+    assert x is not None
+    cells = scene.links[0].cells
+    marks = scene.grid("input").marks
+    for output, source in zip(cells["output"], cells["input"], strict=True):
+        assert marks[source] == "p" or x[source] == y[output]
+
+
+def test_the_tap_under_a_click():
+    state = State(dilation=2)
+    assert pictures.kernel_tap(state, 4, 2) == (2, 1)
+    for place in ((1, 0), (0, 3), (5, 0), (-2, 0)):
+        assert pictures.kernel_tap(state, *place) is None
+
+
+# Downsampling, convolution, upsampling
+
+
+RESAMPLED = [
+    State(cells=13),
+    State(cells=12, dilation=3, up="nearest", weights="random"),
+    State(cells=14, dilation=3, up="bilinear"),
+    State(cells=9, dilation=1),
+    State(cells=6, dilation=6, up="bilinear"),
+]
+
+
+@pytest.mark.parametrize("state", RESAMPLED)
+def test_down_convolve_up_agrees_with_dilation_where_a_cell_was_kept(state):
+    scene, names = pictures.resample(state), run(pictures.snippet(state, "Resample"))
+    near = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+    near(shown(scene.grid("up")), names["up"].ravel())
+    near(shown(scene.grid("dilated")), names["y"].ravel())
+    near(shown(scene.grid("small")), names["small"].ravel())
+    kept = range(0, state.cells, state.dilation)
+    dilated, up = shown(scene.grid("dilated")), shown(scene.grid("up"))
+    np.testing.assert_allclose([up[cell] for cell in kept], [dilated[cell] for cell in kept])
+    if state.dilation > 1:
+        assert list(scene.grid("dilated").bright) == list(kept)
+
+
+def test_a_cell_lights_its_own_path_only():
+    scene = pictures.resample(State(cells=13))
+    assert together(scene, "dilated", 3) == {
+        "up": set(),
+        "small": set(),
+        "down": set(),
+        "input": {1, 3, 5},
+        "dilated": {3},
+    }
+    even = together(scene, "up", 4)
+    assert even["input"] == even["down"] == {2, 4, 6}
+    assert even["small"] == even["dilated"] == {4}
+    assert together(scene, "up", 3)["input"] == set()
+    assert together(scene, "input", 3)["dilated"] == {1, 3, 5}
+    assert together(scene, "input", 3)["down"] == set()
+
+
+def test_what_is_said_of_the_ways_up():
+    nails = pictures.resample(State(cells=5)).terms["up"]
+    assert "no value is computed here" in nails[1]
+    nearest = pictures.resample(State(cells=5, up="nearest")).terms["up"]
+    assert nearest[1] == "{y:u2}: a copy of {y:v1}"
+    assert "the dilated convolution has the same" in nearest[2]
+    bilinear = pictures.resample(State(cells=5, up="bilinear")).terms["up"]
+    assert bilinear[1].startswith("{y:u2} = {w:0.5}·")
+
+
+# Without the stride
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        State(cells=13),
+        State(cells=14, weights="random"),
+        State(cells=20, stride=3, kernel=4),
+        State(cells=8, stride=4, kernel=2),
+    ],
+)
+def test_without_the_stride_the_old_outputs_stay(state):
+    scene, names = pictures.pooling(state), run(pictures.snippet(state, "Pooling"))
+    np.testing.assert_allclose(shown(scene.grid("old")), names["old"].ravel())
+    np.testing.assert_allclose(shown(scene.grid("dense")), names["y"].ravel())
+    dense = shown(scene.grid("dense"))
+    assert dense[:: state.stride] == shown(scene.grid("old"))
+    assert list(scene.grid("dense").bright) == list(range(0, len(dense), state.stride))
+
+
+def test_an_old_output_lights_the_same_cells_on_both_sides():
+    scene = pictures.pooling(State(cells=13))
+    lit = together(scene, "old", 2)
+    assert lit["pooled"] == lit["dense_pooled"] == {2, 4, 6}
+    assert lit["input"] == {2, 3, 4, 5, 6, 7}
+    assert lit["dense"] == {2}
+    between = together(scene, "dense", 3)
+    assert between["old"] == set()
+    assert between["dense_pooled"] == {3, 5, 7}
+
+
+def test_a_pooling_that_does_not_fit():
+    with pytest.raises(SettingError) as caught:
+        pictures.pooling(State(cells=9, stride=4, kernel=3))
+    assert caught.value.suggestions == ({"cells": 12}, {"kernel": 2})
+
+
+# On a photo
+
+
+def test_a_dilated_stack_treats_each_sub_photo_alone():
+    x = images.grey("cat", images.PHOTO)
+    w = np.arange(9.0).reshape(3, 3)
+    whole = images.through(x, (2, 4), w)
+    for row in range(2):
+        for column in range(2):
+            alone = images.through(x[row::2, column::2], (1, 2), w)
+            np.testing.assert_allclose(whole[row::2, column::2], alone)
+
+
+@pytest.mark.parametrize(
+    ("dilations", "changed", "other"),
+    [((2, 2, 2), 0.25, 1.0), ((1, 2, 5), 1.0, 0.25), ((4,), 1 / 16, 9 / 16), ((1, 2, 4), 1.0, 1.0)],
+)
+def test_how_many_outputs_notice_a_black_sub_photo(dilations, changed, other):
+    state = State(dilations=dilations)
+    dark, plain = images.photo(state), images.photo(replace(state, blackout=False))
+    count = dark.photo.size
+    assert dark.changed == changed * count
+    differ = ~np.isclose(dark.y, plain.y, rtol=0, atol=1e-12)
+    assert differ.sum() == dark.changed
+    assert dark.other_changed == pytest.approx(other * count, rel=0.06)  # padding at the border
+
+
+def test_the_photo_is_shown_with_its_sub_photos():
+    html = images.photo_html(State(dilations=(2, 2, 2)))
+    assert html.count("<img") == 6
+    assert "<b>2, 2, 2</b>: it reaches 576 of 2304" in html
+    assert "<b>1, 2, 5</b>: it reaches 2304 of 2304" in html
+    assert "orange" not in html
+    edges = images.photo_html(State(dilations=(4,), weights="edge", blackout=False))
+    assert "orange" in edges
+    assert "<b>after dilation 4</b>" in edges
+
+
+@pytest.mark.parametrize(
+    ("view", "dilations", "says"),
+    [
+        ("Photo", (2, 4), "{w:dilations 2, 4}: 2×2 sub-photos that never mix"),
+        ("Photo", (1, 2), "{w:dilations 1, 2}: nothing in common, so all mix"),
+        ("Context", (1,), "eight layers see {w:67×67} pixels at full resolution"),
+    ],
+)
+def test_what_is_said_above_photos(view, dilations, says):
+    assert pictures.scene(State(dilations=dilations), view).rest == says
+
+
+def test_sub_photos_lie_side_by_side():
+    x = np.arange(12.0).reshape(3, 4)
+    expected = [
+        [0, 2, 9, 1, 3],
+        [8, 10, 9, 9, 11],
+        [9, 9, 9, 9, 9],
+        [4, 6, 9, 5, 7],
+        [9, 9, 9, 9, 9],
+    ]
+    np.testing.assert_array_equal(images.parted(x, 2, between=9), expected)
+
+
+def test_a_photo_keeps_its_proportions():
+    assert images.crop((400, 100), (50, 50)) == (150, 0, 250, 100)
+    assert images.crop((100, 400), (50, 100)) == (0, 175, 100, 225)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        State(),
+        State(dilations=(2, 2, 2), weights="blur", blackout=False),
+        State(dilations=(3,), kernel=2, weights="random", photo="astronaut"),
+    ],
+)
+def test_the_lines_for_a_photo(state):
+    y = run(images.snippet(state, "Photo"))["y"][0, 0].numpy()
+    np.testing.assert_allclose(y, images.photo(state).y, rtol=1e-6)
+
+
+# The context module
+
+
+def test_the_field_of_an_impulse_grows_as_the_table_says():
+    outputs = images.context("impulse", "average", "cat", 0)
+    widths = [int((y.max(0) > 0).sum()) for y in outputs]
+    assert widths == [1, 3, 5, 9, 17, 33, 65, 67, 67]
+    assert [int((y > 0).sum()) for y in outputs] == [width**2 for width in widths]
+
+
+@pytest.mark.parametrize("signal", pictures.SIGNALS)
+@pytest.mark.parametrize("start", pictures.STARTS)
+def test_the_context_module_is_the_one_of_pytorch(signal, start):
+    outputs = images.context(signal, start, "cat", 3)
+    x = torch.tensor(outputs[0])[None, None]
+    for place, layer in enumerate(CONTEXT_MODULE):
+        w = torch.tensor(images.context_kernel(layer, start, 3 + place))[None, None]
+        x = F.conv2d(x, w, padding=layer.padding, dilation=layer.dilation)
+        x = x if place == 7 else F.relu(x)
+        np.testing.assert_allclose(outputs[place + 1], x[0, 0], atol=1e-12)
+
+
+def test_the_identity_start_leaves_what_is_not_negative():
+    photo = images.context("photo", "identity", "cat", 0)
+    np.testing.assert_array_equal(photo[-1], photo[0])
+    signed = images.context("signed photo", "identity", "cat", 0)
+    assert signed[0].min() < 0
+    np.testing.assert_array_equal(signed[-1], np.maximum(signed[0], 0))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        State(signal=signal, start=start, module=module, seed=2)
+        for signal, start, module in (
+            ("impulse", "average", "large"),
+            ("photo", "identity", "large"),
+            ("signed photo", "random", "basic"),
+            ("signed photo", "random", "large"),
+        )
+    ],
+)
+def test_the_lines_for_the_context_module(state):
+    names = run(images.snippet(state, "Context"))
+    expected = images.context(state.signal, state.start, state.photo, state.seed)[-1]
+    y = names["y"][0, 0].detach().numpy()
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-7)
+    assert names["widths"] == CONTEXT_WIDTHS[state.module]
+
+
+def test_the_table_as_html():
+    html = images.context_html("impulse", "average", "cat", 0, "large", 21)
+    assert html.count("<img") == 9
+    assert "67×67" in html
+    assert images.grouped(15422 * 21**2) in html
+
+
+# Any settings
+
+
+STATES = st.builds(
+    State,
+    dilations=st.lists(st.integers(1, 16), min_size=1, max_size=4).map(tuple),
+    kernel=st.integers(2, 5),
+    cells=st.integers(5, 80),
+    unit=st.integers(-1, 30),
+    size=st.integers(1, 13),
+    dilation=st.integers(1, 6),
+    padding=st.integers(0, 6),
+    stride=st.integers(2, 4),
+    up=st.sampled_from(pictures.UPSAMPLINGS),
+    weights=st.sampled_from(("ones", "edge", "random", "own")),
+    seed=st.integers(0, 99),
+    letters=st.booleans(),
+    colours=st.booleans(),
+    x=st.sampled_from(("", "1,2,3", "-1.5,2;3,4")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STATES, st.sampled_from(pictures.VIEWS))
+def test_any_settings_give_a_picture_or_say_what_would(state, view):
+    try:
+        scene = pictures.scene(state, view)
+    except SettingError as error:
+        suggestions, scene = error.suggestions, pictures.nothing(view)
+        event(f"impossible in {view}")
+    else:
+        suggestions = ({},)
+    assert suggestions
+    assert scene.views[scene.view] == view
+    assert payload(scene)["rest"] == scene.rest != ""
+    for grid in scene.grids:
+        assert len(scene.terms[grid.name]) == len(grid.texts)

@@ -1,0 +1,142 @@
+"""The lesson on checkerboards without a browser."""
+
+import pytest
+
+from explainer.ui.pictures.checkerboard import UNEVEN_4X4, VIEWS
+
+DEFAULTS = {"kernel": 3, "stride": 2, "layers": 1, "size": 4, "padding": 0, "seed": 0}
+
+# By button: what differs from the defaults, and what the formula and the strip must say.
+PRESETS = {
+    "overlap in 1-D": ({"size": 8, "axes": "1-D"}, "uneven: 2 does not divide 3"),
+    "Distill: 2-D": ({}, "uneven: 2 does not divide 3"),
+    "Distill: 2 divides 4": ({"size": 8, "kernel": 4, "axes": "1-D"}, "even, because 2 divides 4"),
+    "the tent": ({"weights": "tent", "view": "Phases"}, "uneven: 2 does not divide 3"),
+    "Distill: cures": ({"weights": "noisy", "view": "Cures"}, ""),
+}
+
+
+def html(app, role: str) -> str:
+    found = [part.value for part in app.get("html") if f'data-role="{role}"' in part.value]
+    return found[0] if found else ""
+
+
+def bars(app) -> str:
+    return next(part.value for part in app.markdown if 'data-role="phase-bars"' in part.value)
+
+
+def press(app, key: str):
+    app.button(key=key).click().run()
+    assert not app.exception, app.exception
+    return app
+
+
+def parameter(app, name: str) -> str:
+    found = app.query_params.get(name) or ""
+    return found[0] if isinstance(found, list) else found
+
+
+def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
+    app = visit_lesson("checkerboard")
+    assert not app.warning
+    assert "uneven: 2 does not divide 3" in html(app, "formula")
+    assert "phase A: 4 taps, sum 4; phase B: 2 taps, sum 2" in bars(app)
+    assert any("k divisible by s cures it." in text.value for text in app.markdown)
+    assert app.radio[0].options == ["flat", "with a pattern"]
+
+
+@pytest.mark.parametrize("label", list(PRESETS))
+def test_a_preset_sets_every_key(visit_lesson, label):
+    app = visit_lesson("checkerboard", layers="2", seed="7", padding="1", kernel="5", view="Phases")
+    press(app, f"preset {label}")
+    differs, said = PRESETS[label]
+    for name, default in DEFAULTS.items():
+        assert app.slider(key=name).value == differs.get(name, default), name
+    assert app.selectbox(key="weights").value == differs.get("weights", "ones")
+    assert parameter(app, "view") == differs.get("view", "")
+    assert said in html(app, "formula")
+    press(app, "preset reset")
+    assert app.slider(key="size").value == 4
+    assert not parameter(app, "view")
+
+
+def test_the_cures_stand_side_by_side(visit_lesson):
+    app = visit_lesson("checkerboard", view="Cures", weights="noisy")
+    shown = html(app, "cures")
+    assert shown.count("<figure") == 6
+    for method, flat in (
+        ("transposed", "false"),
+        ("divisible", "false"),
+        ("resize", "true"),
+        ("sub-pixel", "false"),
+        ("icnr", "true"),
+    ):
+        assert f'data-method="{method}" data-flat="{flat}"' in shown
+    assert "F.pixel_shuffle" in app.code[0].value
+
+
+def test_a_bad_link_falls_back_and_says_so(visit_lesson):
+    app = visit_lesson("checkerboard", kernel="99", photo="dog", view="nothing", w="1,2,rm")
+    said = " ".join(warning.value for warning in app.warning)
+    for name in ("kernel", "photo", "view", "w"):
+        assert name in said
+    assert app.slider(key="kernel").value == 3
+    app.slider(key="kernel").set_value(4).run()
+    assert "kernel" not in " ".join(warning.value for warning in app.warning)
+
+
+def test_too_many_cells_keep_the_controls_and_offer_a_way_out(visit_lesson):
+    app = visit_lesson("checkerboard", size="12", layers="4")
+    assert app.slider(key="layers").value == 4
+    assert any("there is room for 48" in text.value for text in app.markdown)
+    offers = [button for button in app.button if (button.key or "").startswith("mend")]
+    assert len(offers) >= 2
+    offers[0].click().run()
+    assert not app.exception
+    assert html(app, "formula")
+
+
+def test_the_cures_refuse_what_has_no_room(visit_lesson):
+    app = visit_lesson("checkerboard", view="Cures", stride="4", layers="4")
+    assert any("the photos have room for 32" in text.value for text in app.markdown)
+    press(app, "mend layers = 2")
+    assert html(app, "cures")
+
+
+def test_edited_weights_come_from_the_link(visit_lesson):
+    app = visit_lesson("checkerboard", kernel="4", weights="own", w=UNEVEN_4X4, view="Phases")
+    assert "sum 4; phase D: 4 taps, sum 8" in bars(app)
+    assert not app.caption
+    app.slider(key="kernel").set_value(3).run()
+    assert "another kernel size" in app.caption[0].value
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "right", "shown"),
+    [
+        ("4×4", "flat", "It is with a pattern", {"kernel": 4, "weights": "own"}),
+        ("tent", "flat", "flat. 4·¼", {"kernel": 3, "weights": "tent"}),
+        ("stack", "2", "It is 3", {"layers": 2}),
+    ],
+)
+def test_the_predictions_reveal_and_show_why(visit_lesson, question, answer, right, shown):
+    app = visit_lesson("checkerboard", question=question, seed="3")
+    reveal = next(button for button in app.button if (button.key or "").startswith("reveal "))
+    assert reveal.disabled
+    app.radio[0].set_value(answer).run()
+    press(app, reveal.key)
+    said = [box.value for box in (*app.success, *app.info)]
+    assert right in said[0]
+    for name, value in shown.items():
+        widget = app.selectbox if name == "weights" else app.slider
+        assert widget(key=name).value == value
+    press(app, reveal.key.replace("reveal", "again"))
+    assert not app.success
+    assert not app.info
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_opens_by_link(visit_lesson, view):
+    app = visit_lesson("checkerboard", view=view, kernel="4", stride="3", axes="1-D")
+    assert not app.warning
+    assert app.code[0].value.count("import torch") >= 1

@@ -1,0 +1,162 @@
+"""The lesson on dilation without a browser."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from explainer.ui.pictures.dilation import VIEWS
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """The page's examples, read out of its source without running it."""
+    root = Path(__file__).resolve().parents[2]
+    tree = ast.parse((root / "pages/dilation.py").read_text("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":
+            return ast.literal_eval(node.value)
+    raise AssertionError("the page has no examples")
+
+
+def html(app, role: str) -> str:
+    """The HTML of a part of the page, "" where there is none."""
+    parts = (part.value for part in app.get("html"))
+    return next((part for part in parts if f'data-role="{role}"' in part), "")
+
+
+def chips(app) -> list[str]:
+    """The numbers in the formula."""
+    return [part.split("<")[0] for part in html(app, "formula").split('">')[2:]]
+
+
+def press(app, key: str):
+    return app.button(key=key).click().run()
+
+
+def stack(app) -> list[int]:
+    """The dilations in the row of layers."""
+    layers = [part for part in app.number_input if (part.key or "").startswith("layer ")]
+    return [layer.value for layer in layers]
+
+
+def test_it_opens_with_the_stack_of_the_slides(visit_lesson):
+    app = visit_lesson("dilation")
+    assert not app.warning
+    assert stack(app) == [1, 2, 4]
+    assert chips(app) == ["1 + 2 + 4", "3", "15", "15", "0"]
+    assert "for dilation in (1, 2, 4):" in app.code[0].value
+
+
+def test_every_example_is_one_click(visit_lesson, examples):
+    app = visit_lesson("dilation", cells="40", seed="7", dilations="3,3", view="Photo")
+    shows = {
+        "d = 1": lambda: chips(app) == ["3", "9", "0", "1", "3", "7"],
+        "d = 2": lambda: chips(app) == ["5", "9", "0", "2", "3", "5"],
+        "d = 3": lambda: chips(app) == ["7", "9", "0", "3", "3", "3"],
+        "down, conv, up": lambda: chips(app)[-2:] == ["7", "13"],
+        "stride off": lambda: [chips(app)[i] for i in (4, 8)] == ["4", "8"],
+        "1, 2, 4": lambda: chips(app)[2:] == ["15", "15", "0"],
+        "context": lambda: "67×67" in html(app, "context") and chips(app)[1] == "64",
+        "its field": lambda: "67×67" in html(app, "context") and chips(app)[0] == "67",
+        "2, 2, 2": lambda: chips(app)[2:] == ["13", "7", "6"],
+        "1, 2, 5": lambda: chips(app)[2:] == ["17", "17", "0"],
+        "photo": lambda: "it reaches 576 of 2304" in html(app, "photos"),
+        "edges": lambda: "after dilation 4" in html(app, "photos"),
+    }
+    assert set(shows) == set(examples)
+    for label, example in examples.items():
+        press(app, f"preset {label}")
+        assert not app.exception
+        assert app.slider(key="seed").value == 0
+        assert app.slider(key="cells").value == example.get("cells", 17)
+        assert app.slider(key="dilation").value == example.get("dilation", 2)
+        assert shows[label](), (label, chips(app))
+    press(app, "preset reset")
+    assert stack(app) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_opens_by_link_with_code_and_a_prediction(visit_lesson, view):
+    app = visit_lesson("dilation", view=view, dilations="2,2")
+    assert not app.warning
+    assert "torch" in app.code[0].value
+    assert html(app, "formula")
+    assert any("Predict" in text.value for text in app.markdown)
+    assert bool(html(app, "photos")) is (view == "Photo")
+    assert bool(html(app, "context")) is (view == "Context")
+
+
+def test_the_row_of_layers_is_edited(visit_lesson):
+    app = visit_lesson("dilation")
+    app.number_input(key="layer 2").set_value(5).run()
+    assert stack(app) == [1, 5, 4]
+    assert app.query_params["dilations"] == "1,5,4"
+    press(app, "remove layer")
+    assert stack(app) == [1, 5]
+    press(app, "add layer")
+    assert stack(app) == [1, 5, 10]
+    app.number_input(key="layer 2").set_value(2).run()
+    app.number_input(key="layer 3").set_value(4).run()
+    assert "dilations" not in app.query_params
+    for _ in range(2):
+        press(app, "remove layer")
+    assert app.button(key="remove layer").disabled
+
+
+def test_a_link_that_cannot_be_used_gives_a_notice_and_the_defaults(visit_lesson):
+    app = visit_lesson("dilation", dilations="0,99", cells="3", up="magic", view="Nowhere")
+    assert stack(app) == [1, 2, 4]
+    assert app.slider(key="cells").value == 17
+    notices = " ".join(notice.value for notice in app.warning)
+    for name in ("dilations", "cells", "up", "view"):
+        assert name in notices
+    press(app, "preset reset")
+    assert not app.warning
+
+
+def test_a_stack_that_does_not_fit_keeps_the_controls_and_offers_a_way_out(visit_lesson):
+    app = visit_lesson("dilation", dilations="16,16", cells="17")
+    assert stack(app) == [16, 16]
+    assert any("which the stack spans" in t.value or "stack spans" in t.value for t in app.markdown)
+    mends = [button.key for button in app.button if (button.key or "").startswith("mend")]
+    assert mends == ["mend cells = 65", "mend dilations = 4,4"]
+    press(app, mends[1])
+    assert stack(app) == [4, 4]
+    assert chips(app)[2] == "17"
+
+
+def test_a_kernel_that_does_not_fit_is_mended(visit_lesson):
+    app = visit_lesson("dilation", view="Kernel", dilation="6", size="9")
+    mends = [button.key for button in app.button if (button.key or "").startswith("mend")]
+    assert "mend size = 13" in mends
+    press(app, "mend size = 13")
+    assert chips(app)[-1] == "1"
+
+
+def test_the_cells_are_revealed_with_the_stack_in_question(visit_lesson):
+    app = visit_lesson("dilation")
+    assert app.button(key="reveal cells").disabled
+    app.session_state["guessed"] = "guess:0,1,2"
+    app.run()
+    press(app, "reveal cells")
+    assert not app.exception
+    assert stack(app) == [2, 2, 2]
+    assert app.slider(key="cells").value == 13
+    assert "It touches 7 of the 13 cells" in app.info[0].value
+    assert "You found 2 of them, and marked 1" in app.info[0].value
+    press(app, "again cells")
+    assert app.button(key="reveal cells").disabled
+
+
+@pytest.mark.parametrize("view", VIEWS[1:])
+def test_the_other_predictions_reveal(visit_lesson, view):
+    app = visit_lesson("dilation", view=view, weights="edge")
+    radio = next(part for part in app.radio if (part.key or "").startswith("answer "))
+    radio.set_value(radio.options[1]).run()
+    press(app, radio.key.replace("answer", "reveal"))
+    assert not app.exception
+    assert app.info or app.success
+    if view == "Photo":
+        assert stack(app) == [2, 2, 2]
+        assert "it reaches 576 of 2304" in html(app, "photos")
