@@ -1,0 +1,246 @@
+"""The lesson on transposed convolution in a real browser."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from explainer.ops import number
+from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
+
+SLIDE = "size=2&kernel=3&stride=2&padding=1&output_padding=1"
+PICTURE = '.st-key-picture [data-role="linked-grid"][data-ready="true"]'
+
+
+def address(base: str, query: str = "") -> str:
+    return base.rstrip("/") + "/transposed_convolution" + (f"?{query}" if query else "")
+
+
+def cells(page: Page, grid: str) -> Locator:
+    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
+
+
+def cell(page: Page, grid: str, row: int, col: int) -> Locator:
+    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]')
+
+
+def active(page: Page, grid: str) -> set[tuple[int, int]]:
+    """The lit cells of a grid, in the numbers of `data-row` and `data-col`."""
+    found = page.locator(f'{PICTURE} [data-grid="{grid}"][data-active]')
+    return {
+        (int(place["row"]), int(place["col"]))
+        for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))")
+    }
+
+
+def output(state: State) -> list[str]:
+    """The numbers of the output, row by row."""
+    return [number(value) for value in build(state).A(state.input).ravel()]
+
+
+def expect_output(page: Page, state: State) -> None:
+    """Wait for the numbers of a state in its frame."""
+    shape = build(state).A.output_shape
+    for place, text in enumerate(output(state)):
+        row, column = divmod(place, shape[-1])
+        expect(cell(page, "output", row, column)).to_have_text(text)
+
+
+@pytest.fixture
+def lesson(page: Page, serve: Any) -> Page:
+    """The slide's example."""
+    page.goto(address(serve(), SLIDE))
+    expect(cells(page, "output")).to_have_count(25)
+    return page
+
+
+def show(page: Page, view: str) -> None:
+    page.keyboard.press(str(VIEWS.index(view) + 1))
+    tab = page.locator(f'{PICTURE} [role="tab"][aria-selected="true"]')
+    expect(tab.filter(has_text=view)).to_be_visible()
+    mark = {"Matrix": "transposed", "Zero insertion": "spread", "Gradient": "u"}.get(view)
+    if mark:
+        expect(cells(page, mark).first).to_be_visible()
+
+
+def test_a_fresh_server_opens_the_slides_example_by_link(
+    page: Page, serve: Any, console_errors: list
+):
+    page.goto(address(serve.fresh().url, SLIDE))
+    expect(cells(page, "output")).to_have_count(25)
+    expect_output(page, D1_STRIDE)
+    expect(cells(page, "input")).to_have_count(4)
+    expect(cells(page, "kernel")).to_have_count(9)
+    expect(page.locator(f"{PICTURE} .title").last).to_contain_text("4×4, in the canvas, 5×5")
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("four views: 0")
+    assert console_errors == []
+
+
+def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
+    for part in (
+        lesson.get_by_role("heading", name="Transposed convolution"),
+        lesson.locator(PICTURE),
+        lesson.get_by_role("button", name="Reveal"),
+    ):
+        box = part.first.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720
+
+
+def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
+    thumb = lesson.get_by_role("slider", name="stride s")
+    thumb.focus()
+    thumb.press("ArrowRight")
+    state = State(size=2, stride=3, padding=1, output_padding=1)
+    expect(cells(lesson, "output")).to_have_count(36)
+    expect_output(lesson, state)
+    expect(lesson).to_have_url(re.compile(r"stride=3"))
+    assert console_errors == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
+    if view != VIEWS[0]:
+        show(lesson, view)
+    A = build(D1_STRIDE).A
+    for target in ((0, 0), (1, 2), (3, 3)):
+        cell(lesson, "output", *target).hover()
+        expect(cell(lesson, "output", *target)).to_have_attribute("data-active", "self")
+        links = A.reads(target)
+        assert active(lesson, "input") == {link.input for link in links}
+        if view != "Zero insertion":
+            assert active(lesson, "kernel") == {link.tap for link in links}
+        if view == "Matrix":
+            row = target[0] * 4 + target[1]
+            flat = {link.input[0] * 2 + link.input[1] for link in links}
+            assert active(lesson, "transposed") == {(row, column) for column in flat}
+            assert active(lesson, "matrix") == {(column, row) for column in flat}
+
+
+def test_an_input_lights_its_stamp(lesson: Page):
+    drawn = build(D1_STRIDE).drawn
+    for target in ((0, 0), (1, 0)):
+        cell(lesson, "input", *target).hover()
+        expect(cell(lesson, "input", *target)).to_have_attribute("data-active", "self")
+        # The canvas counts from the frame: its first row and column are -1.
+        expected = {
+            (row - 1, column - 1) for row, column in (link.output for link in drawn.reaches(target))
+        }
+        assert active(lesson, "output") == expected
+        assert len(active(lesson, "kernel")) == 9
+
+
+def test_the_pinned_cell_stays_from_view_to_view(lesson: Page):
+    cell(lesson, "output", 1, 2).click()
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    lesson.mouse.move(2, 2)
+    for view in (*VIEWS[1:], VIEWS[0]):
+        show(lesson, view)
+        expect(cell(lesson, "output", 1, 2)).to_have_attribute("data-active", "self")
+        expect(cell(lesson, "output", 1, 2)).to_have_text("16")
+
+
+# Counts the entries that move for the 600 ms in which C turns into its transpose.
+COUNT_MOVES = """
+    window.moves = [];
+    const animate = Element.prototype.animate;
+    Element.prototype.animate = function (frames, options) {
+      if (options.duration === 600) window.moves.push(frames[0].transform);
+      return animate.call(this, frames, options);
+    };
+"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_matrix_turns_into_its_transpose(open_page: Any, serve: Any, motion: Any):
+    page, records = open_page(reduced_motion=motion)
+    page.add_init_script(COUNT_MOVES)
+    page.goto(address(serve(), SLIDE))
+    expect(cells(page, "output")).to_have_count(25)
+    show(page, "Matrix")
+    expect(cells(page, "transposed")).to_have_count(64)
+    # Every link comes over from its mirror image, or, with reduced motion, is there at once.
+    links = len(build(D1_STRIDE).A.cols)
+    assert len(page.evaluate("window.moves")) == (links if motion == "no-preference" else 0)
+    assert records.errors == []
+
+
+def test_scrubbing_shows_partial_sums_and_sends_nothing(lesson: Page, ws_frames: list):
+    sent = len(ws_frames)
+    scrub = lesson.locator(f'{PICTURE} .player input[type="range"]')
+    scrub.focus()
+    scrub.press("Home")
+    # The first copy alone, cropped at its first row and column.
+    expect(cell(lesson, "output", 0, 0)).to_have_text("1")
+    expect(cell(lesson, "output", 2, 2)).to_have_text("")
+    scrub.press("ArrowRight")
+    drawn = build(D1_STRIDE).drawn
+    two = number((drawn.stamp((0, 0), 1) + drawn.stamp((0, 1), 2))[1, 2])
+    expect(cell(lesson, "output", 0, 1)).to_have_text(two)
+    assert len(ws_frames) == sent
+
+
+def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
+    sent = len(ws_frames)
+    for step in range(50):
+        cell(lesson, "output", step % 4, (step * 3) % 4).hover()
+    assert len(ws_frames) == sent
+
+
+def test_the_frame_is_dragged_by_keyboard(lesson: Page):
+    """From D1's case to one crop more, and beyond the canvas to D2's."""
+    right = lesson.get_by_role("slider", name="right edge")
+    right.focus()
+    right.press("ArrowLeft")
+    expect(lesson).not_to_have_url(re.compile(r"output_padding=1"))
+    expect_output(lesson, State(size=2, output_padding=0))
+    left = lesson.get_by_role("slider", name="left edge")
+    left.focus()
+    left.press("ArrowLeft")
+    expect(lesson).to_have_url(re.compile(r"padding=0"))
+
+
+def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
+    first = cell(lesson, "kernel", 0, 0)
+    first.focus()
+    lesson.keyboard.press("F2")
+    lesson.keyboard.type("5")
+    lesson.keyboard.press("Enter")
+    expect(cell(lesson, "kernel", 0, 0)).to_have_text("5")
+    expect(lesson).to_have_url(re.compile(r"weights=own"))
+
+
+def test_the_prediction_answers_by_keyboard(lesson: Page, console_errors: list):
+    radio = lesson.get_by_role("radio", name="zeros")
+    radio.focus()
+    radio.press(" ")
+    reveal = lesson.get_by_role("button", name="Reveal")
+    expect(reveal).to_be_enabled()
+    reveal.press("Enter")
+    expect(lesson.get_by_text("reaches beyond the canvas").first).to_be_visible()
+    expect(cells(lesson, "output")).to_have_count(36)
+    expect(cell(lesson, "output", 5, 5)).to_have_attribute("data-mark", "e")
+    assert console_errors == []
+
+
+def test_examples_show_their_pictures(lesson: Page, console_errors: list):
+    lesson.get_by_role("button", name="16×4").click()
+    expect(cells(lesson, "transposed")).to_have_count(64)
+    expect(cell(lesson, "transposed", 0, 0)).to_have_text("w11")
+    lesson.get_by_role("button", name="four copies").click()
+    expect(cells(lesson, "copy4")).to_have_count(9)
+    expect(cell(lesson, "output", 2, 1)).to_have_text("12")
+    lesson.get_by_role("button", name="Reset").click()
+    expect(cells(lesson, "copy4")).to_have_count(0)
+    expect_output(lesson, State())
+    assert console_errors == []
+
+
+def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
+    page.goto(address(serve(), "size=99&output_padding=x"))
+    expect_output(page, State())
+    expect(page.get_by_text("The link asks for size").first).to_be_visible()
+    expect(page.get_by_text("The link asks for output_padding").first).to_be_visible()
+    assert console_errors == []

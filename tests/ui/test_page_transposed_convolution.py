@@ -1,0 +1,143 @@
+"""The lesson on transposed convolution without a browser."""
+
+import pytest
+
+PAGE = "transposed_convolution"
+
+
+def formula(app) -> str:
+    return next(part.value for part in app.get("html") if 'data-role="formula"' in part.value)
+
+
+def result(app) -> str:
+    """The size of the output at the end of the formula's first line."""
+    return formula(app).split("</div>")[0].rsplit(">", 2)[-2].split("<")[0]
+
+
+def code(app) -> str:
+    return app.code[0].value
+
+
+def press(app, key: str):
+    return app.button(key=key).click().run()
+
+
+def settings(app) -> dict[str, object]:
+    return {slider.key: slider.value for slider in app.slider}
+
+
+def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
+    app = visit_lesson(PAGE)
+    assert not app.warning
+    assert result(app) == "3"
+    assert [slider.key for slider in app.slider][:3] == ["stride", "padding", "output_padding"]
+    assert "largest difference of the four views" in formula(app)
+    assert len(app.radio[0].options) == 3
+    assert any("takes 3 and 4 cells all to 2" in text.value for text in app.markdown)
+
+
+def test_the_link_of_the_slide_opens_its_example(visit_lesson):
+    app = visit_lesson(PAGE, size="2", kernel="3", stride="2", padding="1", output_padding="1")
+    assert result(app) == "4"
+    assert "F.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1, dilation=1)" in code(
+        app
+    )
+
+
+SIZES = {
+    "four copies": "3",
+    "2×2 → 4×4": "4",
+    "1-D": "5",
+    "16×4": "4",
+    "6×4": "4",
+    "6×2": "6",
+    "bilinear": "5",
+    "no inverse": "3",
+    "VALID, 1": "4",
+    "VALID, 2": "5",
+    "SAME, 2": "4",
+}
+
+
+def test_every_example_is_one_click_and_sets_every_control(visit_lesson):
+    app = visit_lesson(PAGE, dilation="2", seed="7", letters="true", pin="input:0,0")
+    labels = [b.label for b in app.button if (b.key or "").startswith("preset ")]
+    assert labels == [*SIZES, "Reset"]
+    for label, size in SIZES.items():
+        press(app, f"preset {label}")
+        assert not app.exception
+        assert result(app) == size, label
+        assert (settings(app)["dilation"], settings(app)["seed"]) == (1, 41)
+        assert "pin" not in app.query_params
+    press(app, "preset reset")
+    assert result(app) == "3"
+
+
+@pytest.mark.parametrize(
+    ("label", "x", "w"),
+    [
+        ("four copies", "[[0., 1.],", "[2., 3.]]"),
+        ("no inverse", "[[37., 47.],", "[[1., 2.],"),
+        ("bilinear", "[[1., 2., 3.],", "[0.5 , 1.  , 0.5 ]"),
+    ],
+)
+def test_examples_bring_their_numbers(visit_lesson, label, x, w):
+    app = press(visit_lesson(PAGE), f"preset {label}")
+    assert x in code(app)
+    assert w in code(app)
+
+
+def test_impossible_settings_keep_the_controls_and_offer_a_way_out(visit_lesson):
+    app = visit_lesson(PAGE, stride="1", output_padding="1", padding="0")
+    assert settings(app)["output_padding"] == 1
+    assert any("must be smaller than stride or dilation" in text.value for text in app.markdown)
+    mend = next(button for button in app.button if (button.key or "").startswith("mend"))
+    mend.click().run()
+    assert not app.exception
+    assert result(app)
+
+
+def test_a_bad_link_falls_back_and_says_so(visit_lesson):
+    app = visit_lesson(PAGE, size="-3", framework="Caffe", x="1,2,rm", view="nothing", more="all")
+    said = " ".join(warning.value for warning in app.warning)
+    for name in ("size", "framework", "x", "view", "more"):
+        assert name in said
+    assert result(app) == "3"
+
+
+def test_the_prediction_reveals_by_showing_it(visit_lesson):
+    app = visit_lesson(PAGE, padding="1", output_padding="0")
+    assert "output_padding goes from 0 to 1" in app.radio[0].label
+    reveal = next(button for button in app.button if (button.key or "").startswith("reveal"))
+    assert reveal.disabled
+    app.radio[0].set_value("zeros").run()
+    press(app, reveal.key)
+    assert settings(app)["output_padding"] == 1
+    assert result(app) == "4"
+    # The question stays with its answer, although its settings have changed.
+    assert "output_padding goes from 0 to 1" in app.radio[0].label
+    assert "It is sums, like the others" in app.info[0].value
+    # Other settings, another question.
+    app.slider(key="padding").set_value(0).run()
+    assert not app.info
+    assert "padding goes from 0 to 1" in app.radio[0].label
+
+
+def test_the_second_prediction_leads_to_the_empty_row(visit_lesson):
+    app = visit_lesson(PAGE, padding="1", output_padding="1")
+    app.radio[0].set_value("zeros").run()
+    press(app, next(b.key for b in app.button if (b.key or "").startswith("reveal")))
+    assert settings(app)["padding"] == 0
+    assert app.success[0].value.startswith("zeros.")
+
+
+def test_keras_needs_no_padding(visit_lesson):
+    app = visit_lesson(PAGE, framework="Keras SAME")
+    assert app.slider(key="padding").disabled
+    assert "n·s" in formula(app)
+    assert 'padding="same"' in code(app)
+
+
+def test_pictures_side_by_side(visit_lesson):
+    for more in ("computed or empty", "not an inverse", "one filter or several"):
+        assert not visit_lesson(PAGE, more=more).warning
