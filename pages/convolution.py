@@ -131,7 +131,7 @@ NOTES = Notes(
 - What every framework calls convolution is cross-correlation: the kernel is not flipped.
 - The output's size is rounded **down**: with stride s up to s−1 columns at the right and the bottom
   are never read, and no warning is given.
-- SAME with an even amount of padding missing is uneven: one cell more on the right and below.
+- SAME is uneven where the padding that it needs is odd: one cell more on the right and below.
   PyTorch's `padding=1` is not the same thing for stride 2.""",
     literature="""\
 - Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, sections 2 and 5.1.
@@ -187,6 +187,12 @@ def formula(now: pictures.State, view: str) -> None:
     if view == "Two layers":
         lesson.formula(f"k′ + (k − 1)s′ = {pictures.first_composed(now)}")
         return
+    if view == "1×1 to 21":
+        lesson.formula(
+            f"at every place: {chip('y', '21 scores')} = {chip('w', '21×3 weights')} · "
+            f"{chip('x', '3 features')}; the label is the class of the largest score"
+        )
+        return
     n, k, s, p, d = now.size, now.kernel, now.stride, now.padding, now.dilation
     o = pictures.output_size(now)
     x, w, y = partial(chip, "x"), partial(chip, "w"), partial(chip, "y")
@@ -233,7 +239,7 @@ def main() -> None:
     now = state()
     view = CONTROLS["view"] or pictures.VIEWS[0]
     # Wide pictures get the whole page; what stands beside the others then stands below.
-    wide = view in ("Matrix", "Channels")
+    wide = view in ("Matrix", "Channels", "1×1 to 21")
     left, right = (st.container(), st.container()) if wide else st.columns([3, 1], gap="medium")
     code = ""
     with left:

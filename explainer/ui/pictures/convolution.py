@@ -399,11 +399,11 @@ def one_by_one(state: State) -> Scene:
     drawn = [
         grid(f"input{c + 1}", "input", features[c], title=f"feature {c + 1}") for c in range(3)
     ]
-    weights = _shaded("kernel", "kernel", kernel.T, "weights, 3 features × 21 classes")
+    weights = _shaded("kernel", "kernel", kernel.T, "weights, 3×21")
     score_grid = _shaded("scores", "plain", scores.T, "scores, 16 places × 21 classes")
     output = grid("output", "output", labels.reshape(side, side), title="label: the largest")
     return Scene(
-        [[*drawn, "→", output], [weights], [score_grid]],
+        [[*drawn, "∗", weights, "→", output], [score_grid]],
         [Links(cells), Links(weighed)],
         terms,
         "at every place the same 3×21 weights: a classifier for each pixel is a 1×1 convolution",
