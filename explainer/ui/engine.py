@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from explainer.fcn.influence import Influence
     from explainer.fcn.result import Segmentation
     from explainer.fcn.segmenter import Segmenter
 
@@ -55,3 +56,18 @@ def segment(pixels: NDArray[np.uint8]) -> Segmentation:
     segmenter = network()
     with _one_at_a_time:
         return segmenter(pixels)
+
+
+def influence(
+    pixels: NDArray[np.uint8], y: int, x: int, *, stride: int, photo_average: bool
+) -> Influence:
+    """How much every pixel counts for the class that wins at (y, x); one at a time, as above.
+
+    Raises:
+        IndexError: there is no such pixel.
+    """
+    segmenter = network()
+    from explainer.fcn.influence import influence
+
+    with _one_at_a_time:
+        return influence(segmenter, pixels, y, x, stride=stride, photo_average=photo_average)
