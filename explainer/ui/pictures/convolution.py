@@ -353,7 +353,7 @@ def _stacked(side: int) -> Floats:
 
 def one_by_one(state: State) -> Scene:
     """At every place three features become 21 scores by a 1×1 convolution, the largest wins."""
-    side = 4
+    side = 3
     features = _stacked(side)
     kernel = kernels.random((len(CLASSES), 3), state.seed)
     A = conv_channels(features.shape, kernel[:, :, None, None])
@@ -400,7 +400,7 @@ def one_by_one(state: State) -> Scene:
         grid(f"input{c + 1}", "input", features[c], title=f"feature {c + 1}") for c in range(3)
     ]
     weights = _shaded("kernel", "kernel", kernel.T, "weights, 3×21")
-    score_grid = _shaded("scores", "plain", scores.T, "scores, 16 places × 21 classes")
+    score_grid = _shaded("scores", "plain", scores.T, "scores, 9 places × 21 classes")
     output = grid("output", "output", labels.reshape(side, side), title="label: the largest")
     return Scene(
         [[*drawn, "∗", weights, "→", output], [score_grid]],

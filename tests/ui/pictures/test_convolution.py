@@ -156,7 +156,7 @@ def test_channels_are_summed_as_in_pytorch(framework):
 
 def test_the_label_is_the_largest_of_21_scores():
     drawn = scene(State(seed=3), "1×1 to 21")
-    scores = np.array(drawn.grid("scores").values).reshape(16, 21)
+    scores = np.array(drawn.grid("scores").values).reshape(9, 21)
     assert texts(drawn, "output") == [str(label) for label in scores.argmax(1)]
 
 
