@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explainer.fcn import registry
+from explainer.fcn.catalogue import NETWORKS, SMALL, mode_of
 from explainer.fcn.photo import Limits, PhotoError, decode
 from explainer.fcn.render import BACKGROUND, class_shares, label_png, panel, percent, png
 
 if TYPE_CHECKING:
-    from explainer.fcn.segmenter import Segmenter
+    from explainer.fcn.runs import Runner
 
 _EXAMPLE = """\
 For a photo NAME.jpg it writes into DIR
@@ -23,10 +25,16 @@ For a photo NAME.jpg it writes into DIR
 and prints a line with the classes found and the times. A second photo of the same name becomes
 NAME-2. Files of an earlier run are replaced, the given photos never.
 
-example:
-  python -m explainer.fcn cat.jpg dog.png --out out
+Networks with one output give one file of labels. The networks of the paper need weights that are
+not shipped: --list shows which there are and where they are kept, --fetch downloads some, --adopt
+takes a file that you have; or name a file of your own with --weights.
 
-exit status: 0 all done, 1 some photos failed, 2 wrong use, 130 interrupted
+examples:
+  python -m explainer.fcn cat.jpg dog.png --out out
+  python -m explainer.fcn --fetch fcn8s
+  python -m explainer.fcn cat.jpg --out out --network fcn-vgg16 --mode skips-left-out
+
+exit status: 0 all done, 1 some photos failed or no download, 2 wrong use, 130 interrupted
 """
 
 _LEAST_SHARE = 0.005
@@ -35,8 +43,17 @@ _LEAST_SHARE = 0.005
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Segment the photos named on the command line; the exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     try:
+        if options.list:
+            return _list()
+        if options.fetch:
+            return _fetch(options.fetch, options.yes)
+        if options.adopt:
+            return _adopt(options.adopt)
+        if not options.photos or options.out is None:
+            parser.error("the following arguments are required: PHOTO, --out")
         return _run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -46,19 +63,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m explainer.fcn",
-        description="Segment photos with FCN-32s, FCN-16s and FCN-8s in one pass.",
+        description="Segment photos with FCN-32s, FCN-16s and FCN-8s.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where to write")
+    parser.add_argument("photos", nargs="*", type=Path, metavar="PHOTO")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write")
     parser.add_argument(
         "--device",
         default="auto",
         help="where the network runs: cpu, cuda, cuda:1, mps (default: auto, the fastest there is)",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="other weights than the bundled ones"
+        "--weights", type=Path, metavar="FILE", help="a file of your own instead of known weights"
+    )
+    parser.add_argument(
+        "--network",
+        choices=NETWORKS,
+        default=SMALL,
+        help=f"one of {', '.join(NETWORKS)} (default: {SMALL}, the bundled one)",
+        metavar="NAME",
+    )
+    parser.add_argument(
+        "--mode",
+        metavar="MODE",
+        help="how the network is run, see --list (default: the best whose weights are here)",
+    )
+    weights = parser.add_argument_group("weights of the paper's networks")
+    weights.add_argument("--list", action="store_true", help="show networks, modes and weights")
+    weights.add_argument(
+        "--fetch",
+        choices=registry.CHECKPOINTS,
+        metavar="WEIGHTS",
+        help="download weights, after asking; an interrupted download goes on where it stopped",
+    )
+    weights.add_argument("--yes", action="store_true", help="download without asking")
+    weights.add_argument(
+        "--adopt", type=Path, metavar="FILE", help="keep a copy of a published file that you have"
     )
     parser.add_argument(
         "--longest",
@@ -100,21 +141,23 @@ def _run(options: argparse.Namespace) -> int:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         return _complain(f"--out {options.out}: cannot write there ({error.strerror})", 2)
-    # PyTorch takes a second to import: --help and wrong use answer without it.
-    from explainer.fcn.result import STRIDES
-    from explainer.fcn.segmenter import Segmenter
-
     device = None if options.device == "auto" else options.device
     try:
-        segmenter = Segmenter.load(weights=options.weights, device=device)
-    except (OSError, ValueError, RuntimeError) as error:
+        mode_of(options.network, options.mode)
+        # PyTorch takes a second to import: --help and wrong use answer without it.
+        from explainer.fcn.runs import load
+
+        runner = load(options.network, options.mode, device=device, weights=options.weights)
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
         return _complain(f"cannot load the network: {error}", 2)
+    if options.network != SMALL:
+        print(f"{runner.title}: {runner.says}", file=sys.stderr, flush=True)
     status = 0
     taken: set[str] = set()
     for path in options.photos:
         try:
-            targets = _targets(path, STRIDES, options.out, options.photos, taken)
-            print(f"{path}: {_segment(path, targets, segmenter, options)}", flush=True)
+            targets = _targets(path, runner.outputs, options.out, options.photos, taken)
+            print(f"{path}: {_segment(path, targets, runner, options)}", flush=True)
         except PhotoError as error:
             status = _complain(f"{path}: {error}", 1)
         except OSError as error:
@@ -122,6 +165,89 @@ def _run(options: argparse.Namespace) -> int:
         except (RuntimeError, MemoryError) as error:
             status = _complain(f"{path}: could not be segmented ({error})", 1)
     return status
+
+
+def _list() -> int:
+    """Print the networks, their modes, and where their weights are; the exit status."""
+    from explainer.fcn.published import DEFINITIONS, figures
+
+    for key, network in NETWORKS.items():
+        print(f"{key}: {network.title}")
+        for mode_key, mode in network.modes.items():
+            missing = ", ".join(mode.missing())
+            print(f"  --mode {mode_key}: {mode.says}{f' Needs {missing}.' if missing else ''}")
+        if key in DEFINITIONS:
+            here, paper = figures(key), DEFINITIONS[key].paper
+            print(
+                f"  {here.parameters / 1e6:.1f} million parameters, {here.conv_layers} "
+                f"convolutions deep, receptive field {here.field}, stride {here.stride}\n"
+                f"  in the paper: {paper.parameters / 1e6:.0f} million, {paper.conv_layers}, "
+                f"{paper.field}, {paper.stride}; mean IU {paper.mean_iu}, {paper.forward_ms} ms"
+            )
+    print(f"\nweights, kept in {registry.cache_folder()}:")
+    for key, checkpoint in registry.CHECKPOINTS.items():
+        found = registry.find(checkpoint)
+        state = found[1].name if found else "not here"
+        figure = f", mean IU {checkpoint.mean_iu}" if checkpoint.mean_iu else ""
+        print(f"  {key}: {checkpoint.title}{figure}; {_megabytes(checkpoint.size)}; {state}")
+        print(f"    {checkpoint.provenance}")
+    return 0
+
+
+def _fetch(key: str, unasked: bool) -> int:
+    """Download weights after asking; the exit status."""
+    checkpoint = registry.CHECKPOINTS[key]
+    if found := registry.find(checkpoint):
+        print(f"{checkpoint.title} is here already: {found[1]}")
+        return 0
+    hosts = ", ".join(dict.fromkeys(host for file in checkpoint.files for host in file.hosts))
+    print(
+        f"{checkpoint.title}: about {_megabytes(checkpoint.size)} from {hosts} to "
+        f"{registry.cache_folder()}\n{checkpoint.provenance}"
+    )
+    if not checkpoint.files[0].checksums:
+        print("No checksum was published: only names and shapes can be checked.")
+    if not unasked:
+        try:
+            answer = input("Download it? [y/N] ")
+        except EOFError:
+            return _complain("nobody to ask: say --yes to download without asking", 2)
+        if answer.strip().lower() not in ("y", "yes"):
+            print("nothing was downloaded")
+            return 0
+    shown = -1
+
+    def progress(now: registry.Progress) -> None:
+        nonlocal shown
+        done = now.received * 100 // (now.total or checkpoint.size)
+        if done != shown:
+            shown = done
+            text = f"\r{now.host}: {_megabytes(now.received)}, {min(done, 100)} %"
+            print(text, end="", file=sys.stderr, flush=True)
+
+    try:
+        path = registry.fetch(checkpoint, progress=progress)
+    except registry.FileError as error:
+        return _complain(str(error), 1)
+    finally:
+        if shown >= 0:
+            print(file=sys.stderr)
+    print(path)
+    return 0
+
+
+def _adopt(path: Path) -> int:
+    """Keep a copy of a published file; the exit status."""
+    try:
+        key, copy = registry.adopt(path)
+    except registry.FileError as error:
+        return _complain(str(error), 1)
+    print(f"{registry.CHECKPOINTS[key].title}: {copy}")
+    return 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / registry.MEGABYTE:.0f} MB"
 
 
 def _complain(message: str, status: int) -> int:
@@ -164,14 +290,16 @@ def _same_file(one: Path, other: Path) -> bool:
 def _segment(
     path: Path,
     targets: Mapping[int | None, Path],
-    segmenter: "Segmenter",
+    runner: "Runner",
     options: argparse.Namespace,
 ) -> str:
     """Segment one photo, write its files, and say what was found and how long it took."""
+    from explainer.fcn.full_size import labels_of_photo  # imports PyTorch
+
     start = time.perf_counter()
     photo = decode(_read(path), path.name, longest=options.longest)
     decoded = time.perf_counter()
-    result = segmenter(photo.pixels)
+    result = runner(photo.pixels)
     segmented = time.perf_counter()
     seen_at = f"{result.width}×{result.height}"
     finest = result.labels[min(result.labels)]
@@ -179,10 +307,10 @@ def _segment(
         photo.pixels,
         result.labels,
         f"{path.name}, {photo.size[1]}×{photo.size[0]} pixels, segmented at {seen_at} on "
-        f"{result.device} in {1000 * (segmented - decoded):.0f} ms",
+        f"{result.device} in {1000 * (segmented - decoded):.0f} ms by {runner.title}",
         options.opacity,
     )
-    files = {stride: label_png(labels, photo.size) for stride, labels in result.labels.items()}
+    files = {s: label_png(labels_of_photo(one, s, photo.size)) for s, one in result.results.items()}
     for stride, contents in (files | {None: png(sheet)}).items():
         targets[stride].write_bytes(contents)
     drawn = time.perf_counter()

@@ -33,6 +33,10 @@ class Lattice:
         """The (fractional) cell at a pixel coordinate."""
         return (pixel - self.first) / self.stride
 
+    def pixel(self, cell: float) -> float:
+        """The pixel coordinate of a cell's centre; the inverse of `cell`."""
+        return self.first + self.stride * cell
+
 
 PIXELS = Lattice()
 """The photo itself."""

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from explainer.fcn.parts import too_many_parts
+
 # Pillow warns about every odd tag: one file could fill the server's log with thousands of lines.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -135,6 +137,10 @@ _BROKEN = (
     "The file is damaged or ends before the picture is complete; "
     "copy it once more, or open it in an image editor and save it again."
 )
+_TOO_MANY_PARTS = (
+    "The file consists of more parts than photos do and would take too long to read; "
+    "open it in an image editor and save it again as JPEG or PNG."
+)
 _FIRST_FRAME = "The file is an animation: only its first frame is used."
 _ON_WHITE = "Transparent parts are shown on white."
 
@@ -176,6 +182,8 @@ def _checked(data: bytes, limits: Limits) -> bytes:
             if re.match(magic, data[:4096], re.DOTALL):
                 raise PhotoError(f"The file is {what}; save the photo as JPEG or PNG and use that.")
         raise PhotoError(f"The file is not an image that can be read; use a {_KINDS}.")
+    if too_many_parts(data):
+        raise PhotoError(_TOO_MANY_PARTS)
     if data.startswith(b"\xff\xd8"):
         if data.count(b"\xff\xda\0") > _MAX_SCANS:
             raise PhotoError(_BROKEN)

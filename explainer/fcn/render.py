@@ -22,6 +22,14 @@ def png(picture: Image.Image | NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
+def jpeg(picture: Image.Image | NDArray[np.uint8], quality: int = 90) -> bytes:
+    """The picture, an RGB image or (H, W, 3) RGB uint8 pixels, as the bytes of a JPEG file."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
 def label_png(labels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> bytes:
     """An indexed PNG whose pixel values are the (H, W) labels, with the VOC palette.
 
@@ -51,7 +59,8 @@ def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
 
 def class_shares(labels: NDArray[np.uint8]) -> dict[int, float]:
     """The share of the pixels, above 0 to 1, of every label that occurs, the largest first."""
-    counts = np.bincount(labels.ravel())
+    # Pillow counts bytes as they are; numpy would need eight bytes for each.
+    counts = np.array(Image.fromarray(np.ascontiguousarray(labels)).histogram())
     found = sorted(np.flatnonzero(counts).tolist(), key=lambda label: (-counts[label], label))
     return {label: float(counts[label] / labels.size) for label in found}
 
@@ -106,6 +115,10 @@ def _edges(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
 
 _WIDTH, _MARGIN, _GUTTER, _TALLEST = 2400, 56, 28, 1000
 _TITLE, _LEGEND, _CAPTION = 44, 36, 30
+_PICTURE = 640
+"""The root of a picture's area at which type and margins have just these sizes."""
+_LEAST = 0.5
+"""Type is never smaller than this share of its size: small photos get wide margins instead."""
 _INK, _GREY, _LINE = "#111111", "#5b6270", "#c9ced6"
 
 
@@ -114,11 +127,14 @@ def panel(
     labels_by_stride: Mapping[int, NDArray[np.uint8]],
     caption: str = "",
     opacity: float = 0.55,
+    own_size: bool = False,
 ) -> Image.Image:
     """The photo and the outputs side by side, with titles, the classes found and a caption.
 
     The outputs come with the largest stride first; the legend has the share of the pixels of each
-    class in the one with the smallest. Very wide photos are stacked in two columns or one.
+    class in the one with the smallest. Very wide photos are stacked in two columns or one. The
+    pictures are fitted into a sheet 2400 pixels wide; with own_size each has the size of `pixels`,
+    and type and margins grow along.
 
     Raises:
         ValueError: labels_by_stride is empty.
@@ -129,37 +145,49 @@ def panel(
     outputs = sorted(labels_by_stride.items(), reverse=True)
     count = 1 + len(outputs)
     columns = count if width < 2.2 * height else min(2, count) if width < 6 * height else 1
-    inner = _WIDTH - 2 * _MARGIN
-    cell = (inner - (columns - 1) * _GUTTER) // columns
-    scale = min(cell / width, _TALLEST / height)
-    shown = max(1, round(width * scale)), max(1, round(height * scale))
-    photo = Image.fromarray(np.ascontiguousarray(pixels)).resize(shown, Image.Resampling.LANCZOS)
-    small = np.asarray(photo)
-    pictures = [("Photo", small)] + [
-        (f"FCN-{stride}s", overlay(small, labels, opacity)) for stride, labels in outputs
-    ]
-    # Narrow photos: the columns come closer, but a title always has room.
-    cell = min(cell, max(shown[0], 5 * _TITLE))
-    rows = -(-count // columns)
-    row_height = _TITLE + 20 + shown[1] + _GUTTER
-    legend = _legend(labels_by_stride, inner)
-    lines = _wrapped(_drawable(caption), _font(_CAPTION), inner)
-    bottom = _MARGIN + rows * row_height + legend.height
-    total = bottom + (16 + len(lines) * round(1.4 * _CAPTION) if lines else 0) + _MARGIN
-    sheet = Image.new("RGB", (_WIDTH, total), "white")
+    unit = max(_LEAST, (width * height) ** 0.5 / _PICTURE) if own_size else 1.0
+    margin, gutter = round(_MARGIN * unit), round(_GUTTER * unit)
+    title, line = round(_TITLE * unit), round(1.4 * _CAPTION * unit)
+    if own_size:
+        shown, cell = (width, height), max(width, 5 * title)
+        inner = max(columns * cell + (columns - 1) * gutter, 20 * title)
+    else:
+        inner = _WIDTH - 2 * margin
+        cell = (inner - (columns - 1) * gutter) // columns
+        scale = min(cell / width, _TALLEST / height)
+        shown = max(1, round(width * scale)), max(1, round(height * scale))
+        # Narrow photos: the columns come closer, but a title always has room.
+        cell = min(cell, max(shown[0], 5 * title))
+    photo = Image.fromarray(np.ascontiguousarray(pixels))
+    if photo.size != shown:
+        photo = photo.resize(shown, Image.Resampling.LANCZOS)
+    above = title + round(20 * unit)
+    row_height = above + shown[1] + gutter
+    legend = _legend(labels_by_stride, inner, unit)
+    lines = _wrapped(_drawable(caption), _font(round(_CAPTION * unit)), inner)
+    bottom = margin + -(-count // columns) * row_height + legend.height
+    space = round(16 * unit)
+    total = bottom + (space + len(lines) * line if lines else 0) + margin
+    sheet = Image.new("RGB", (inner + 2 * margin, total), "white")
     draw = ImageDraw.Draw(sheet)
-    left = (_WIDTH - columns * cell - (columns - 1) * _GUTTER) // 2
-    for index, (title, picture) in enumerate(pictures):
-        x = left + index % columns * (cell + _GUTTER)
-        y = _MARGIN + index // columns * row_height
-        draw.text((x, y), title, _INK, _font(_TITLE), anchor="lt")
-        y += _TITLE + 20
-        sheet.paste(Image.fromarray(picture), (x, y))
-        draw.rectangle((x - 1, y - 1, x + shown[0], y + shown[1]), outline=_LINE)
-    sheet.paste(legend, (_MARGIN, _MARGIN + rows * row_height))
-    for index, line in enumerate(lines):
-        y = bottom + 16 + index * round(1.4 * _CAPTION)
-        draw.text((_MARGIN, y), line, _GREY, _font(_CAPTION), anchor="lt")
+    left = (sheet.width - columns * cell - (columns - 1) * gutter) // 2
+    frame = round(unit) or 1
+    for index, (name, labels) in enumerate([("Photo", None), *outputs]):
+        x = left + index % columns * (cell + gutter)
+        y = margin + index // columns * row_height
+        text = name if labels is None else f"FCN-{name}s"
+        draw.text((x, y), text, _INK, _font(title), anchor="lt")
+        y += above
+        picture = photo
+        if labels is not None:
+            picture = Image.fromarray(overlay(np.asarray(photo), labels, opacity))
+        sheet.paste(picture, (x, y))
+        corners = (x - frame, y - frame, x + shown[0] + frame - 1, y + shown[1] + frame - 1)
+        draw.rectangle(corners, outline=_LINE, width=frame)
+    sheet.paste(legend, (margin, bottom - legend.height))
+    for index, text in enumerate(lines):
+        place = margin, bottom + space + index * line
+        draw.text(place, text, _GREY, _font(round(_CAPTION * unit)), anchor="lt")
     return sheet
 
 
@@ -168,35 +196,37 @@ def percent(share: float) -> str:
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
-def _legend(labels_by_stride: Mapping[int, NDArray[np.uint8]], width: int) -> Image.Image:
+def _legend(
+    labels_by_stride: Mapping[int, NDArray[np.uint8]], width: int, unit: float
+) -> Image.Image:
     finest = min(labels_by_stride)
     shares = class_shares(labels_by_stride[finest])
     for labels in labels_by_stride.values():
         for label in class_shares(labels):
             shares.setdefault(label, 0.0)  # only at a coarser stride
     objects = [label for label in shares if label != BACKGROUND and label < len(CLASSES)]
-    font, small = _font(_LEGEND), _font(_CAPTION)
-    chip, line = _LEGEND, round(1.7 * _LEGEND)
+    font, small = _font(round(_LEGEND * unit)), _font(round(_CAPTION * unit))
+    chip, line, gap = round(_LEGEND * unit), round(1.7 * _LEGEND * unit), round(14 * unit)
     entries = [(CLASSES[label], shares[label], tuple(PALETTE[label])) for label in objects]
     heading = f"Share of the pixels, FCN-{finest}s"
     if not entries:
         heading = f"None of the {len(CLASSES) - 1} classes found"
-    places, x, y = [], round(small.getlength(heading)) + _LEGEND, 0
+    places, x, y = [], round(small.getlength(heading)) + chip, 0
     for name, share, colour in entries:
         text = f"{name}  {percent(share)}"
-        needed = chip + 14 + round(font.getlength(text))
+        needed = chip + gap + round(font.getlength(text))
         if x + needed > width:
             x, y = 0, y + line
         places.append((x, y, colour, text))
-        x += needed + 2 * _LEGEND
+        x += needed + 2 * chip
     image = Image.new("RGB", (width, y + line), "white")
     draw = ImageDraw.Draw(image)
     middle = line // 2
     draw.text((0, middle), heading, _GREY, small, anchor="lm")
     for x, y, colour, text in places:
         top = y + middle - chip // 2
-        draw.rounded_rectangle((x, top, x + chip, top + chip), 6, colour, _INK)
-        draw.text((x + chip + 14, y + middle), text, _INK, font, anchor="lm")
+        draw.rounded_rectangle((x, top, x + chip, top + chip), chip // 6, colour, _INK)
+        draw.text((x + chip + gap, y + middle), text, _INK, font, anchor="lm")
     return image
 
 

@@ -1,11 +1,14 @@
 """What a pass of the network gives: labels, and every number on the way to them.
 
 After the score maps everything is linear: 2× bilinear upsampling, sums, bilinear upsampling to the
-photo. A tent upsampled by another tent is the longer tent, so the score of a class at a pixel is
-exactly a sum over the maps, each read bilinearly at the pixel: at most four cells a map. That makes
-the result small (score maps only) and every question to it cheap.
+photo. So the score of a class at a pixel is exactly a sum over a few cells of each map, with the
+weights that these steps give one after the other. Where the cells of the coarser maps are cells of
+the finer ones too, a tent upsampled by another tent is the longer tent, and each map is read
+bilinearly at the pixel: at most four cells. With the paper's even kernels the cells lie half a cell
+apart, and there are up to nine. The result is small (score maps only), every question to it cheap.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,9 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explainer.fcn.geometry import Lattice
+from explainer.fcn.geometry import PIXELS, Lattice
 from explainer.fcn.labels import label_maps
-from explainer.fcn.network import STRIDES, fuse, upsample
+from explainer.fcn.network import STRIDES as STRIDES
+from explainer.fcn.network import fuse, upsample
 
 SKIP_NAMES: dict[int, str] = {32: "stride 32", 16: "pool4", 8: "pool3"}
 """What the paper calls the features that each stride's scores come from."""
@@ -49,7 +53,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Part:
-    """The cells of one score map that reach a pixel: at most four, all with weight above zero."""
+    """The cells of one score map that reach a pixel, all with weight above zero.
+
+    At most four where the lattices share their cells, else at most nine.
+    """
 
     stride: int
     cells: tuple[Cell, ...]
@@ -77,10 +84,11 @@ class Ledger:
 
 def _corners(position: float, cells: int) -> Iterator[tuple[int, float]]:
     """The cells beside a fractional cell coordinate with their linear weights, zeros left out."""
-    low = int(position)
+    low = math.floor(position)
     rest = position - low
-    yield low, 1 - rest
-    if rest > 0 and low + 1 < cells:
+    if 0 <= low < cells:
+        yield low, 1 - rest
+    if rest > 0 and 0 <= low + 1 < cells:
         yield low + 1, rest
 
 
@@ -92,7 +100,7 @@ class Segmentation:
         height, width: of the photo, in pixels.
         classes: their names.
         scores: what each stride adds, keys 32, 16 ("pool4") and 8 ("pool3").
-        labels: (height, width) uint8 of FCN-32s, -16s and -8s, by stride.
+        labels: (height, width) uint8 of each output, FCN-32s, -16s and -8s, by stride.
         timings: seconds by stage.
         device: where the network ran.
     """
@@ -131,8 +139,26 @@ class Segmentation:
     def _tensors(self) -> dict[int, torch.Tensor]:
         return {s: torch.from_numpy(scores.values)[None] for s, scores in self.scores.items()}
 
-    def _cells(self, stride: int, y: int, x: int) -> Iterator[tuple[int, int, float]]:
-        """Row, column and weight of the cells of a map that reach a pixel.
+    def _weights(self, stride: int, output: int, pixel: int, axis: int) -> dict[int, float]:
+        """The cells of a map, and their weights, that reach a pixel of an output, along one axis.
+
+        Walks back through the bilinear upsamplings: from the pixel to the cells of the output's
+        sum, from each of these to those of the next coarser sum, and so on to the map.
+        """
+        weights = {pixel: 1.0}
+        fine = PIXELS
+        for step in sorted(s for s in self.scores if output <= s <= stride):
+            scores = self.scores[step]
+            coarser: dict[int, float] = {}
+            for cell, weight in weights.items():
+                place = scores.lattice.cell(fine.pixel(cell))
+                for below, part in _corners(place, scores.values.shape[axis]):
+                    coarser[below] = coarser.get(below, 0.0) + weight * part
+            weights, fine = coarser, scores.lattice
+        return weights
+
+    def _cells(self, stride: int, output: int, y: int, x: int) -> Iterator[tuple[int, int, float]]:
+        """Row, column and weight of the cells of a map that reach a pixel of an output.
 
         Raises:
             IndexError: the pixel is outside the photo.
@@ -142,20 +168,21 @@ class Segmentation:
                 f"pixel ({y}, {x}) is outside the photo of {self.height} rows and "
                 f"{self.width} columns"
             )
-        scores = self.scores[stride]
-        _, rows, columns = scores.values.shape
-        for row, down in _corners(scores.lattice.cell(y), rows):
-            for column, across in _corners(scores.lattice.cell(x), columns):
+        columns = self._weights(stride, output, x, axis=2)
+        for row, down in self._weights(stride, output, y, axis=1).items():
+            for column, across in columns.items():
                 yield row, column, down * across
 
     def logits(self, y: int, x: int) -> dict[int, NDArray[np.float64]]:
         """The scores (classes,) of each output at a pixel, by stride."""
-        total = np.zeros(len(self.classes))
         found = {}
-        for stride in sorted(self.scores, reverse=True):
-            for row, column, weight in self._cells(stride, y, x):
-                total = total + weight * self.scores[stride].values[:, row, column].astype(float)
-            found[stride] = total
+        for output in sorted(self.scores, reverse=True):
+            total = np.zeros(len(self.classes))
+            for stride in sorted((s for s in self.scores if s >= output), reverse=True):
+                values = self.scores[stride].values
+                for row, column, weight in self._cells(stride, output, y, x):
+                    total = total + weight * values[:, row, column].astype(float)
+            found[output] = total
         return found
 
     def probabilities(self, y: int, x: int) -> dict[int, NDArray[np.float64]]:
@@ -179,7 +206,7 @@ class Segmentation:
             values = self.scores[stride].values[class_index]
             cells = tuple(
                 Cell(stride, row, column, weight, float(values[row, column]))
-                for row, column, weight in self._cells(stride, y, x)
+                for row, column, weight in self._cells(stride, min(self.scores), y, x)
             )
             parts.append(Part(stride, cells))
         return Ledger(y, x, class_index, tuple(parts))
@@ -214,13 +241,13 @@ class Segmentation:
         result = replace(self, scores=changed, labels={}, timings={})
         with torch.inference_mode():
             sums = {s: torch.from_numpy(found.values) for s, found in result.sums.items()}
-            maps = label_maps(sums, self.height, self.width)
+            maps = label_maps(sums, self.height, self.width, self._lattices)
         return replace(result, labels={s: labels.numpy() for s, labels in maps.items()})
 
     def shares(self) -> dict[int, dict[int, float]]:
         """The share of the pixels of each class found, by output and class index."""
         found = {}
-        for stride in STRIDES:
+        for stride in self.labels:
             counts = np.bincount(self.labels[stride].ravel(), minlength=len(self.classes))
             found[stride] = {
                 int(index): float(counts[index] / counts.sum()) for index in np.flatnonzero(counts)

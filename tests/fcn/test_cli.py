@@ -11,9 +11,10 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from explainer.fcn import segmenter
+from explainer.fcn import full_size, segmenter
 from explainer.fcn.__main__ import main
 from explainer.fcn.device import choose
+from explainer.fcn.render import resize_labels
 from explainer.fcn.voc import CLASSES, PALETTE
 
 CAT, PERSON = 8, 15
@@ -60,6 +61,9 @@ class Stub:
 @pytest.fixture(autouse=True)
 def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     monkeypatch.setattr(segmenter, "Segmenter", Stub)
+    monkeypatch.setattr(
+        full_size, "labels_of_photo", lambda found, s, size: resize_labels(found.labels[s], size)
+    )
     monkeypatch.setattr(Stub, "fails_on", None)
     return Stub
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from explainer.fcn.geometry import Lattice
 from explainer.fcn.labels import label_map, label_maps
 
 
@@ -60,6 +61,35 @@ def test_by_stride():
     }
 
 
-def test_cells_must_reach_the_last_pixel():
-    with pytest.raises(ValueError, match="do not cover 34×33"):
-        label_map(torch.zeros(3, 2, 2), 32, 34, 33)
+@settings(deadline=None)
+@given(
+    st.integers(1, 5),
+    st.integers(1, 6),
+    st.sampled_from([2, 8, 16, 32]),
+    st.integers(-70, 62),
+    st.integers(0, 2**32 - 1),
+    st.data(),
+)
+def test_cells_that_lie_anywhere(classes, cells, stride, twice_first, seed, data):
+    torch.manual_seed(seed)
+    lattice = Lattice(stride, twice_first / 2)
+    lowest, highest = lattice.pixel(-1) + 0.5, lattice.pixel(cells) - 0.5
+    assume(lowest <= 0 <= highest)
+    size = data.draw(st.integers(1, int(highest) + 1))
+    # Whole numbers, so that ties are ties; above zero, so that fading keeps the order.
+    scores = torch.randint(1, 16, (classes, cells, cells)).float()
+    # The definition: at each pixel the tent between the cells, zero beyond them.
+    place = (torch.arange(size) - lattice.first)[:, None] / stride
+    tent = (1 - (place - torch.arange(cells)).abs()).clamp(min=0)
+    expected = torch.einsum("ya,xb,cab->cyx", tent, tent, scores).argmax(0)
+    found = label_map(scores, stride, size, size, lattice.first)
+    assert torch.equal(found.long(), expected)
+
+
+@pytest.mark.parametrize(
+    ("height", "first"), [(65, 0), (60, -5), (30, 32)], ids=["below", "shifted", "before"]
+)
+def test_every_pixel_is_within_reach_of_a_cell(height, first):
+    label_map(torch.zeros(3, 2, 2), 32, 50, 50, 10)
+    with pytest.raises(ValueError, match=f"do not cover {height}×33"):
+        label_map(torch.zeros(3, 2, 2), 32, height, 33, first)

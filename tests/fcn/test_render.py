@@ -10,6 +10,7 @@ from PIL import Image
 from explainer.fcn.photo import decode
 from explainer.fcn.render import (
     class_shares,
+    jpeg,
     label_png,
     overlay,
     panel,
@@ -75,6 +76,14 @@ def test_labels_turn_with_the_picture(new: tuple[int, int]) -> None:
 def test_labels_of_no_size() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         resize_labels(disc(4, 4), (0, 3))
+
+
+def test_jpeg_is_close_to_the_pixels() -> None:
+    photo = skimage.data.chelsea()
+    image = Image.open(io.BytesIO(jpeg(photo)))
+    assert image.format == "JPEG"
+    assert np.abs(np.asarray(image).astype(int) - photo).mean() < 3
+    np.testing.assert_array_equal(decode(jpeg(Image.fromarray(photo))).pixels, np.asarray(image))
 
 
 def test_class_shares() -> None:
@@ -206,6 +215,36 @@ def test_all_classes_and_the_void_fit_into_the_legend() -> None:
     sheet = np.asarray(panel(np.zeros((60, 88, 3), np.uint8), {8: labels}))
     for label in range(1, 21):
         assert (sheet[-600:] == PALETTE[label]).all(2).any()
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(300, 451), (451, 300), (90, 200), (2, 600), (600, 2), (60, 200), (600, 800)],
+)
+def test_pictures_of_their_own_size_are_the_pixels_themselves(height: int, width: int) -> None:
+    random = np.random.default_rng(height)
+    photo = random.integers(1, 250, (height, width, 3), np.uint8)
+    labels = {stride: disc(height, width, stride // 2) for stride in (32, 16, 8)}
+    sheet = np.asarray(panel(photo, labels, "a caption", own_size=True))
+    pictures = [photo, *(overlay(photo, labels[stride]) for stride in (32, 16, 8))]
+    places = [found(sheet, picture) for picture in pictures]
+    assert len(set(places)) == 4
+    assert places == sorted(places)  # from left to right, then downwards
+    assert (sheet[:, :8] == 255).all()
+    assert (sheet[:, -8:] == 255).all()  # nothing runs over the margin
+
+
+def found(sheet: NDArray[np.uint8], picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Where (row, column) a picture lies in a sheet, pixel by pixel."""
+    height, width = picture.shape[:2]
+    rows, columns = (
+        side + 1 - own for side, own in zip(sheet.shape, (height, width), strict=False)
+    )
+    corner = (sheet[:rows, :columns] == picture[0, 0]).all(2)
+    for row, column in np.argwhere(corner).tolist():
+        if (sheet[row : row + height, column : column + width] == picture).all():
+            return row, column
+    raise AssertionError("the picture is not there")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""The networks that can be run, and the ways to run each; nothing here costs the import of torch.
+
+from explainer.fcn import catalogue, runs
+
+mode = catalogue.NETWORKS["fcn-vgg16"].modes["skips-left-out"]
+mode.missing()  # checkpoints to download first, with their sizes; `registry.fetch` does it
+run = runs.load("fcn-vgg16", "skips-left-out")
+run(pixels).labels[8]
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from explainer.fcn.registry import CHECKPOINTS, Checkpoint, find
+
+SMALL = "small"
+"""The bundled network."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to run a network.
+
+    Attributes:
+        title: a name that says what is shown.
+        says: a sentence for the audience.
+        checkpoints: keys of the weights that it needs, one for each pass.
+        trained: whether its labels mean something.
+    """
+
+    title: str
+    says: str
+    checkpoints: tuple[str, ...] = ()
+    trained: bool = True
+
+    def missing(self, folder: Path | None = None) -> dict[str, Checkpoint]:
+        """The checkpoints that are not in the folder (by default the cache), by key."""
+        needed = {key: CHECKPOINTS[key] for key in self.checkpoints}
+        return {key: found for key, found in needed.items() if find(found, folder) is None}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and its modes by key, the best first.
+
+    Attributes:
+        outputs: strides of its outputs, coarse to fine.
+    """
+
+    title: str
+    outputs: tuple[int, ...]
+    modes: Mapping[str, Mode]
+
+
+UNTRAINED = Mode(
+    "Untrained",
+    "The weights are random: shapes and times are real, the labels mean nothing.",
+    trained=False,
+)
+
+NETWORKS: Mapping[str, Network] = {
+    SMALL: Network(
+        "FCN-MobileNetV2",
+        (32, 16, 8),
+        {"bundled": Mode("Bundled weights", "One trunk, three heads trained together, one pass.")},
+    ),
+    "fcn-vgg16": Network(
+        "FCN-VGG16",
+        (32, 16, 8),
+        {
+            "as-published": Mode(
+                "As published",
+                "Three networks, three passes: FCN-16s was trained on from FCN-32s, FCN-8s from "
+                "FCN-16s, so their trunks differ.",
+                ("fcn32s", "fcn16s", "fcn8s"),
+            ),
+            "skips-left-out": Mode(
+                "Skips left out",
+                "The weights of FCN-8s in one pass. The coarser outputs leave its skips out: an "
+                "ablation, not the published FCN-32s and FCN-16s.",
+                ("fcn8s",),
+            ),
+            "at-once": Mode(
+                "At once, skips left out",
+                "FCN-8s trained in one go instead of in three steps, in one pass. The coarser "
+                "outputs leave its skips out.",
+                ("fcn8s-atonce",),
+            ),
+            "imagenet-trunk": Mode(
+                "ImageNet trunk, scores untrained",
+                "The trunk is that of an ImageNet classifier, the score layers are random: the "
+                "labels mean nothing.",
+                ("vgg16-imagenet",),
+                trained=False,
+            ),
+            "untrained": UNTRAINED,
+        },
+    ),
+    "fcn-alexnet": Network(
+        "FCN-AlexNet",
+        (32,),
+        {
+            "as-published": Mode("As published", "One output, at stride 32.", ("fcn-alexnet",)),
+            "untrained": UNTRAINED,
+        },
+    ),
+    "fcn-googlenet": Network("FCN-GoogLeNet", (32,), {"untrained": UNTRAINED}),
+}
+"""All of them by name. FCN-GoogLeNet's weights were never released."""
+
+
+def mode_of(network: str, mode: str | None = None) -> tuple[str, Mode]:
+    """A network's mode and its key; without one, the first whose weights are all on this machine.
+
+    Untrained modes are never chosen unasked: without any weights it is the first one.
+
+    Raises:
+        ValueError: there is no such network or mode.
+    """
+    if network not in NETWORKS:
+        raise ValueError(f"there is no network {network!r}: choose one of {', '.join(NETWORKS)}")
+    modes = NETWORKS[network].modes
+    if mode is None:
+        ready = (key for key, found in modes.items() if found.trained and not found.missing())
+        mode = next(ready, next(iter(modes)))
+    if mode not in modes:
+        title = NETWORKS[network].title
+        raise ValueError(f"{title} has no mode {mode!r}: choose one of {', '.join(modes)}")
+    return mode, modes[mode]

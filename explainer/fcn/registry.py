@@ -1,0 +1,532 @@
+"""Published weights: where they are, how they are told apart, and how they get to this machine.
+
+Nothing is downloaded unless it is asked for. A download goes into a part file, is checked against
+the checksum of the record, and only then gets its name, so that a file under its name is whole. An
+interrupted one goes on where it stopped, on another host if need be.
+"""
+
+import errno
+import hashlib
+import http.client
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+VARIABLE = "EXPLAINER_CACHE"
+"""Environment variable that names the folder of downloaded weights."""
+
+TIMEOUT = 20
+"""Seconds without a byte after which a host is given up; a cancelled download may take as long."""
+
+CHUNK = 2**18
+MEGABYTE = 10**6
+
+
+class FileError(ValueError):
+    """A file of weights cannot be had; the message says why and what to do."""
+
+
+class Cancelled(Exception):
+    """The download was cancelled; what has arrived is kept, and the next one goes on from there."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of published weights.
+
+    Attributes:
+        name: under which it is kept.
+        urls: where it is, in the order in which they are tried.
+        size: about how many bytes.
+        checksums: (algorithm, hexadecimal digest or its beginning), any of which is right: some
+            files were published in several copies. None are known where it is empty.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    size: int
+    checksums: tuple[tuple[Literal["md5", "sha1", "sha256"], str], ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts in their order, each once."""
+        return tuple(dict.fromkeys(urlsplit(url).hostname or url for url in self.urls))
+
+    def matches(self, digest: Callable[[str], str]) -> bool:
+        """Whether a file is this one, by its digest in each algorithm; yes where none is known."""
+        return not self.checksums or any(
+            digest(algorithm).startswith(known) for algorithm, known in self.checksums
+        )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Published weights of one network.
+
+    Attributes:
+        title: their name.
+        network: whose they are, a key of `explainer.fcn.published.DEFINITIONS`.
+        stride: of the output that they were trained for; None for an ImageNet classifier, which
+            gives the trunk only.
+        files: the same weights in different files, in the order in which they are looked for.
+        provenance: who made them, from what, under which licence.
+        mean_iu: as published, on PASCAL VOC 2011 seg11valid, in percent.
+    """
+
+    title: str
+    network: str
+    stride: int | None
+    files: tuple[File, ...]
+    provenance: str
+    mean_iu: float | None = None
+
+    @property
+    def sources(self) -> tuple[tuple[File, str], ...]:
+        """Every file with each of its addresses, in the order in which they are tried."""
+        return tuple((file, url) for file in self.files for url in file.urls)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes a download has."""
+        return self.files[0].size
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is.
+
+    Bytes on disk, of how many (None: the host does not say), and from which host.
+    """
+
+    received: int
+    total: int | None
+    host: str
+
+
+_BERKELEY = "http://dl.caffe.berkeleyvision.org/"
+_RELEASE = (
+    "Shelhamer, Long and Darrell, the release for Caffe; trained on PASCAL VOC and SBD; BSD-2 and, "
+    "for the weights, unrestricted use."
+)
+_CONVERTED = f"{_RELEASE} The .pth files are Kentaro Wada's conversions for PyTorch, MIT."
+
+
+def _drive(identifier: str) -> tuple[str, ...]:
+    """Google Drive: past the page that asks whether a file too large to scan is wanted."""
+    return (
+        f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t",
+        f"https://drive.google.com/uc?id={identifier}&export=download&confirm=t",
+    )
+
+
+CHECKPOINTS: Mapping[str, Checkpoint] = {
+    "fcn32s": Checkpoint(
+        "FCN-32s",
+        "fcn-vgg16",
+        32,
+        (
+            File(
+                "fcn32s_from_caffe.pth",
+                _drive("11k2Q0bvRQgQbT6-jYWeh6nmAsWlSCY3f"),
+                545 * MEGABYTE,
+                (
+                    ("md5", "d3eb467a80e7da0468a20dfcbc13e6c8"),
+                    ("md5", "8acf386d722dc3484625964cbe2aba49"),
+                ),
+            ),
+            File(
+                "fcn32s-heavy-pascal.caffemodel",
+                (f"{_BERKELEY}fcn32s-heavy-pascal.caffemodel",),
+                545 * MEGABYTE,
+            ),
+        ),
+        _CONVERTED,
+        63.6,
+    ),
+    "fcn16s": Checkpoint(
+        "FCN-16s",
+        "fcn-vgg16",
+        16,
+        (
+            File(
+                "fcn16s_from_caffe.pth",
+                _drive("1bctu58B6YH9bu6lBBSBB2rUeGlGhYLoP"),
+                540 * MEGABYTE,
+                (
+                    ("md5", "a2d4035f669f09483b39c9a14a0d6670"),
+                    ("md5", "991ea45d30d632a01e5ec48002cac617"),
+                ),
+            ),
+            File(
+                "fcn16s-heavy-pascal.caffemodel",
+                (f"{_BERKELEY}fcn16s-heavy-pascal.caffemodel",),
+                540 * MEGABYTE,
+            ),
+        ),
+        _CONVERTED,
+        65.0,
+    ),
+    "fcn8s": Checkpoint(
+        "FCN-8s",
+        "fcn-vgg16",
+        8,
+        (
+            File(
+                "fcn8s-heavy-pascal.caffemodel",
+                (f"{_BERKELEY}fcn8s-heavy-pascal.caffemodel",),
+                538 * MEGABYTE,
+                (
+                    ("sha1", "c449ea74dd7d83751d1357d6a8c323fcf4038962"),
+                    ("md5", "c03b2953ebd846c270da1a8e8f200c09"),
+                ),
+            ),
+            File(
+                "fcn8s_from_caffe.pth",
+                _drive("1ieXWyoG68xqoHJPWdyrDyaIaaWlfmUxI"),
+                538 * MEGABYTE,
+                (
+                    ("md5", "de93e540ec79512f8770033849c8ae89"),
+                    ("md5", "dbd9bbb3829a3184913bccc74373afbb"),
+                ),
+            ),
+        ),
+        _CONVERTED,
+        65.5,
+    ),
+    "fcn8s-atonce": Checkpoint(
+        "FCN-8s, trained at once",
+        "fcn-vgg16",
+        8,
+        (
+            File(
+                "fcn8s-atonce-pascal.caffemodel",
+                (f"{_BERKELEY}fcn8s-atonce-pascal.caffemodel",),
+                538 * MEGABYTE,
+            ),
+        ),
+        _RELEASE,
+        65.4,
+    ),
+    "fcn-alexnet": Checkpoint(
+        "FCN-AlexNet",
+        "fcn-alexnet",
+        32,
+        (
+            File(
+                "fcn-alexnet-pascal.caffemodel",
+                (f"{_BERKELEY}fcn-alexnet-pascal.caffemodel",),
+                235 * MEGABYTE,
+            ),
+        ),
+        _RELEASE,
+        48.0,
+    ),
+    "vgg16-imagenet": Checkpoint(
+        "VGG16 trained on ImageNet",
+        "fcn-vgg16",
+        None,
+        (
+            File(
+                "vgg16-397923af.pth",
+                ("https://download.pytorch.org/models/vgg16-397923af.pth",),
+                553 * MEGABYTE,
+                (("sha256", "397923af"),),
+            ),
+        ),
+        "torchvision, BSD-3; trained on ImageNet.",
+    ),
+}
+"""Every file of weights that is known, by a short name."""
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights are kept; the folder need not exist.
+
+    `EXPLAINER_CACHE` if it is set, else the place that the system has for such files.
+    """
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        base = Path(given) if os.path.isabs(given) else home / ".cache"
+    return base / "fcn-explainer"
+
+
+def find(checkpoint: Checkpoint, folder: Path | None = None) -> tuple[File, Path] | None:
+    """The first of a checkpoint's files that is in the folder (by default the cache), if any."""
+    folder = folder or cache_folder()
+    for file in checkpoint.files:
+        if (folder / file.name).is_file():
+            return file, folder / file.name
+    return None
+
+
+def verified(checkpoint: Checkpoint, folder: Path | None = None) -> Path:
+    """A checkpoint's file in the folder (by default the cache), its checksum checked.
+
+    Raises:
+        FileError: there is none, or it is not the one that was published.
+    """
+    folder = folder or cache_folder()
+    found = find(checkpoint, folder)
+    if found is None:
+        names = " or ".join(file.name for file in checkpoint.files)
+        raise FileError(
+            f"The weights of {checkpoint.title} are not on this machine: download them "
+            f"({_mb(checkpoint.size)}), or put {names} into {folder}."
+        )
+    file, path = found
+    try:
+        if file.matches(_digests(path)):
+            return path
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
+    raise FileError(
+        f"{path} is not the file that was published (its checksum differs). Remove it and download "
+        "it again; if you made it yourself, name it as a file of your own."
+    )
+
+
+def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
+    """Copies a file into the folder (by default the cache), if it is a published one.
+
+    It is told by its checksum, where none is known by its name.
+
+    Returns:
+        The key of the checkpoint, and the copy.
+
+    Raises:
+        FileError: it cannot be read, is none of the known files, or the disk is full.
+    """
+    folder = folder or cache_folder()
+    try:
+        digest = _digests(path)
+        for key, checkpoint in CHECKPOINTS.items():
+            for file in checkpoint.files:
+                if file.matches(digest) if file.checksums else path.name == file.name:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    _room(folder, path.stat().st_size)
+                    with _temporary(folder) as copy:
+                        shutil.copyfile(path, copy)
+                        os.replace(copy, folder / file.name)
+                    return key, folder / file.name
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be copied to {folder}: {error.strerror or error}."
+        ) from None
+    known = ", ".join(f.name for c in CHECKPOINTS.values() for f in c.files)
+    raise FileError(f"{path.name} is none of the files that are known: {known}.")
+
+
+def fetch(
+    checkpoint: Checkpoint,
+    folder: Path | None = None,
+    *,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Downloads a checkpoint into the folder (by default the cache), unless it is there.
+
+    Tries all hosts of the first file, then those of the next. Only one download of a file runs at
+    a time in this process; a second caller waits for the first and finds the file.
+
+    Args:
+        progress: is called often, from this thread.
+        cancelled: is asked as often; the download ends soon after it says yes.
+
+    Returns:
+        The file, its checksum checked if one is known.
+
+    Raises:
+        FileError: no host has it, or it cannot be written; the message names each host's reason.
+        Cancelled: as asked.
+    """
+    folder = folder or cache_folder()
+    with _lock(folder):
+        if find(checkpoint, folder):
+            return verified(checkpoint, folder)
+        reasons = []
+        for file, url in checkpoint.sources:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                return _fetched(file, url, folder, progress, cancelled)
+            except _HostError as error:
+                reasons.append(f"{urlsplit(url).hostname}: {error}")
+            except OSError as error:
+                full = error.errno == errno.ENOSPC
+                reason = "the disk is full" if full else error.strerror or str(error)
+                raise FileError(f"{folder} cannot be written: {reason}.") from None
+        names = " or ".join(file.name for file in checkpoint.files)
+        raise FileError(
+            f"{checkpoint.title} could not be downloaded ({'; '.join(reasons)}). Try again later, "
+            f"or get {names} elsewhere and put it into {folder}."
+        )
+
+
+class _HostError(Exception):
+    """A host does not give the file; the next one may."""
+
+
+_locks: dict[Path, threading.Lock] = {}
+_locks_lock = threading.Lock()
+
+
+def _lock(folder: Path) -> threading.Lock:
+    with _locks_lock:
+        return _locks.setdefault(folder.absolute(), threading.Lock())
+
+
+def _fetched(
+    file: File,
+    url: str,
+    folder: Path,
+    progress: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> Path:
+    target = folder / file.name
+    if not file.checksums:
+        # Without a checksum nobody could tell whether two parts belong together: from the start.
+        with _temporary(folder) as part:
+            _download(file, url, part, progress, cancelled)
+            os.replace(part, target)
+        return target
+    part = folder / f"{file.name}.part"
+    resumed = part.exists()
+    _download(file, url, part, progress, cancelled)
+    if not file.matches(_digests(part)):
+        part.unlink()
+        if not resumed:
+            raise _HostError("sent another file (the checksum differs)")
+        # What was there before may have been wrong.
+        return _fetched(file, url, folder, progress, cancelled)
+    os.replace(part, target)
+    return target
+
+
+def _download(
+    file: File,
+    url: str,
+    part: Path,
+    progress: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Writes what the host sends to the part file, after what is there already if the host can.
+
+    Raises:
+        _HostError: it does not send the whole file.
+        FileError: the disk has no room.
+        OSError: it cannot be written.
+        Cancelled: as asked.
+    """
+    start = part.stat().st_size if part.exists() else 0
+    host = urlsplit(url).hostname or url
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise _HostError("only http and https are used")
+    headers = {"User-Agent": "fcn-explainer", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    if cancelled():
+        raise Cancelled
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+            return  # nothing is missing, or what is there is wrong: the checksum tells
+        raise _HostError(f"answers {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _HostError(_reason(error)) from None
+    with response:
+        kind = response.headers.get_content_type()
+        if kind in ("text/html", "application/xhtml+xml"):
+            raise _HostError("sent a web page instead of the file")
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT and start:
+            start = 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
+        most = file.size * 5 // 4 + MEGABYTE
+        if total is not None and total > most:
+            raise _HostError(f"has a file of {_mb(total)} instead of about {_mb(file.size)}")
+        _room(part.parent, (total or file.size) - start)
+        received = start
+        with part.open("ab" if start else "wb") as out:
+            while True:
+                progress(Progress(received, total, host))
+                try:
+                    data = response.read1(CHUNK)
+                except (OSError, http.client.HTTPException) as error:
+                    raise _HostError(_reason(error)) from None
+                if not data:
+                    break
+                received += len(data)
+                if received > most:
+                    out.truncate(0)
+                    raise _HostError(f"sends more than {_mb(most)}")
+                out.write(data)
+                if cancelled():
+                    raise Cancelled
+        if total is not None and received < total:
+            raise _HostError(f"stopped after {_mb(received)} of {_mb(total)}")
+
+
+def _reason(error: Exception) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"did not answer for {TIMEOUT} seconds"
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return str(text)
+
+
+def _room(folder: Path, needed: int) -> None:
+    """Does nothing where there is room.
+
+    Raises:
+        FileError: the disk has less room than that.
+    """
+    if shutil.disk_usage(folder).free < needed + 10 * MEGABYTE:
+        raise FileError(f"{folder} has no room for {_mb(needed)}: make room and try again.")
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A new file in a folder, gone at the end unless it was given another name."""
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _digests(path: Path) -> Callable[[str], str]:
+    """The digest of a file in an algorithm; each is computed once, when it is asked for."""
+
+    @cache
+    def digest(algorithm: str) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(
+                file, lambda: hashlib.new(algorithm, usedforsecurity=False)
+            ).hexdigest()
+
+    return digest
+
+
+def _mb(count: int) -> str:
+    return f"{count / MEGABYTE:.0f} MB"
