@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from explainer.components.paste_photo import paste_photo
+from explainer.components.paste_photo import paste_photo, pasted_photo
 from explainer.fcn.photo import PhotoError
 from explainer.ui import samples
 from explainer.ui.uploads import MAX_BYTES, MAX_MEGABYTES
@@ -14,8 +14,11 @@ from explainer.ui.visit import Encoded, Visit
 LINK = "photo"
 """The parameter of the address that names a sample."""
 
+SIDE = "side"
+"""The parameter of the address, and the key, of the longest side that the network gets."""
+
 SIDES = (384, 512, 768)
-"""The longest side that the network gets, in pixels."""
+"""That side in pixels."""
 
 
 def follow_link(now: Visit) -> None:
@@ -42,8 +45,16 @@ def forget_link(now: Visit) -> None:
         del st.query_params[LINK]
 
 
+def longest_side() -> int:
+    """What the visitor chose last; before the row was drawn for the first time, the default."""
+    return st.session_state.get(SIDE, SIDES[-1])
+
+
 def draw(now: Visit) -> int:
-    """Draw the row; what the visitor hands in becomes `now.pending`. Returns the longest side."""
+    """Draw the row; returns the longest side.
+
+    What the visitor hands in becomes `now.pending` before the script runs the next time.
+    """
     with st.container(key="photo_source", horizontal=True, vertical_alignment="center"):
         for sample in samples.SAMPLES.values():
             st.button(
@@ -64,13 +75,13 @@ def draw(now: Visit) -> int:
             args=(now, upload),
         )
         with st.container(key="photo_more", width="content", gap="xsmall"):
-            _clipboard(now)
+            paste_photo(key="paste", max_bytes=MAX_BYTES, on_photo=lambda: _take_pasted(now))
             _camera(now)
         side = st.segmented_control(
             "Longest side",
             SIDES,
             default=SIDES[-1],
-            key="side",
+            key=SIDE,
             bind="query-params",
             required=True,
             help="The network gets the photo at most this many pixels long; never enlarged.",
@@ -109,14 +120,11 @@ def _hand_in(now: Visit, key: str) -> None:
         st.session_state["camera"] = False
 
 
-def _clipboard(now: Visit) -> None:
+def _take_pasted(now: Visit) -> None:
     try:
-        pasted = paste_photo(key="paste", max_bytes=MAX_BYTES)
+        now.pending = Encoded(*pasted_photo("paste", MAX_BYTES))
     except PhotoError as error:
         now.error = str(error)
-        return
-    if pasted is not None:
-        now.pending = Encoded(*pasted)
 
 
 def _camera(now: Visit) -> None:

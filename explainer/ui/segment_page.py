@@ -5,6 +5,7 @@ import time
 
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from explainer.fcn.photo import PhotoError, decode
 from explainer.ui import engine, photo_source, samples, segment_views
@@ -21,18 +22,30 @@ def show() -> None:
     open_page(SEGMENT)
     now = visit()
     photo_source.follow_link(now)
+    _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     side = photo_source.draw(now)
-    _accept_pending(now, side)
+    # Places of their own for all that is there in some runs only: an element that moves is drawn
+    # beside its old self until the run ends, and is made anew.
+    error, notice, preview = st.empty(), st.empty(), st.empty()
+    busy = st.container(key="busy")
     if now.error:
-        st.error(plain(now.error), icon=":material/broken_image:")
+        error.error(plain(now.error), icon=":material/broken_image:")
     if now.notice:
-        st.warning(plain(now.notice), icon=":material/link_off:")
-    fresh = _segmented(now, side)
+        notice.warning(plain(now.notice), icon=":material/link_off:")
+    known = now.known(side)
+    if known is None:
+        try:
+            with busy:
+                _segment(now, side, preview)
+        except ValueError as unusable:  # weights or a device: it says what to do
+            error.error(plain(str(unusable)), icon=":material/error:")
+    else:
+        now.shown = known
     if now.shown is None:
         return
     _viewer(now.shown)
     segment_views.draw(now.shown)
-    if fresh:
+    if known is None:
         collector.collect_if_due()
 
 
@@ -83,29 +96,22 @@ def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
     return last
 
 
-def _segmented(now: Visit, side: int) -> bool:
-    """Bring `now.shown` up to date; whether the network had to run."""
+def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
+    """Segment the chosen photo.
+
+    Raises:
+        ValueError: the weights or the device cannot be used.
+    """
     assert now.chosen is not None, "follow_link chooses a photo in the first run"
-    known = now.results.get((now.chosen.digest, side))
-    preview = st.empty()
-    if known is not None:
-        now.shown = known
-        return False
     photo = _prepared(now, now.chosen, side)
     if now.shown is None:
         preview.html(_preview(photo))
-    with st.container(key="busy"):
-        try:
-            with st.spinner("Loading the network"):
-                engine.network()
-            with st.spinner("Segmenting"):
-                now.shown = Shown(photo, engine.segment(photo.pixels))
-        except ValueError as error:  # weights or a device that cannot be used: it says what to do
-            st.error(plain(str(error)), icon=":material/error:")
-            return False
+    with st.spinner("Loading the network"):
+        engine.network()
+    with st.spinner("Segmenting"):
+        now.shown = Shown(photo, engine.segment(photo.pixels))
     now.remember(now.shown)
     preview.empty()
-    return True
 
 
 def _preview(photo: Prepared) -> str:

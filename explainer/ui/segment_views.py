@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from explainer.fcn.compare import change_map, compare, sentences
-from explainer.fcn.render import png
+from explainer.fcn.render import jpeg
 from explainer.ui import downloads, snippets
 from explainer.ui.text import plain
 from explainer.ui.visit import Shown
@@ -47,7 +47,7 @@ def _changes(shown: Shown) -> None:
     before, after = result.labels[32], result.labels[8]
     picture, words = st.columns([2, 3], gap="medium")
     with picture:
-        st.image(png(change_map(shown.photo.pixels, before, after)), width="stretch")
+        st.image(jpeg(change_map(shown.photo.pixels, before, after)), width="stretch")
         st.caption("In colour: the new class of what changed. Hatched: it became background.")
     with words:
         st.subheader("From FCN-32s to FCN-8s", anchor=False)
@@ -75,9 +75,11 @@ def _skips(shown: Shown) -> None:
     inside_skips.show(shown.result, shown.photo.pixels, key="skips")
 
 
+@st.fragment
 def _download(shown: Shown) -> None:
     height, width = shown.photo.full_size
     stem = shown.photo.encoded.stem
+    st.html(f"<style>{downloads.WAITING}</style>")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         stride = st.segmented_control(
             "Output",
@@ -109,8 +111,21 @@ def _download(shown: Shown) -> None:
                 key=f"download {label}",
             )
     st.markdown(
-        f"Labels and overlay have the photo's own size, {width}×{height}. The label file is an "
-        "indexed PNG: a pixel's value is its class, 0 to 20, and the palette is that of PASCAL VOC."
+        f"{own_size(height, width)} Their labels come from the scores interpolated to the photo's "
+        "own pixels. The label file is an indexed PNG: a pixel's value is its class, 0 to 20, and "
+        "the palette is that of PASCAL VOC."
+    )
+
+
+def own_size(height: int, width: int) -> str:
+    """Which files have the size of the photo."""
+    side = downloads.panel_side(height, width)
+    if side == max(height, width):
+        return f"All pictures have the photo's own size, {width}×{height}."
+    return (
+        f"Labels and overlay have the photo's own size, {width}×{height}. Four photos of that size "
+        f"are too many for one file: side by side, the pictures have {side} pixels on the longest "
+        "side."
     )
 
 

@@ -94,6 +94,10 @@ class Visit:
     handed_in: int = 0
     results: OrderedDict[tuple[str, int], Shown] = field(default_factory=OrderedDict)
 
+    def known(self, side: int) -> Shown | None:
+        """The result of the chosen photo, if it is one of those remembered."""
+        return None if self.chosen is None else self.results.get((self.chosen.digest, side))
+
     def remember(self, shown: Shown) -> None:
         self.results[shown.photo.encoded.digest, shown.photo.side] = shown
         while len(self.results) > KEPT:

@@ -75,9 +75,9 @@ def press(page: Page, slider: str, keys: list[str]) -> list[dict[str, float]]:
 def report(name: str, times: list[float]) -> None:
     ordered = sorted(times)
     p90 = ordered[min(len(ordered) - 1, round(0.9 * len(ordered)))]
-    print(
-        f"{name:32} p50 {statistics.median(times):6.1f}   p90 {p90:6.1f}   max {ordered[-1]:6.1f}"
-    )
+    median = statistics.median(times)
+    print(f"{name:22} min {ordered[0]:5.0f}   p50 {median:5.0f}   p90 {p90:5.0f}", end="   ")
+    print(f"max {ordered[-1]:5.0f}")
 
 
 def main() -> None:

@@ -5,6 +5,10 @@ Fixtures: `serve("app.py", photo="cat")` starts a server for a script once and r
 `open_page(...)` opens further visitors; `ws_frames` holds every WebSocket frame the page sent;
 `console_errors` holds what the browser complained about. A traceback in a server's log fails the
 test that caused it.
+
+While a script runs, Streamlit may show an element twice: as it was (stale), and as it is now. An
+`expect` on a locator that matches both fails at once, so wait with `shows` and `idle`, which the
+tests import, or look for the new one alone (`filter(has_text=…).first`).
 """
 
 from __future__ import annotations
@@ -26,7 +30,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    FilePayload,
+    Page,
+    WebSocket,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWPORT = {"width": 1280, "height": 720}
@@ -37,19 +49,65 @@ CHROMIUM_ARGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A camera that shows a test picture, and that nobody has to allow.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 # A deep link makes Streamlit's own front end ask for these two below the page's path first.
 STREAMLITS_OWN_404 = re.compile(r"/_stcore/(health|host-config)$")
 
 
 # Playwright's 5 s are too short where two cores serve the page, run the network and the browser.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
+FIRST_RESULT = 120_000  # milliseconds
+
+LINE = '[data-testid="stCaptionContainer"]:has-text("segmented at")'
+VIEWER = '[data-role="viewer"]'
+STALE = '[data-testid="stAppViewContainer"] [data-stale="true"]'
+# What was sent is drawn: React's timers and the pictures' frames have run, letters have their font.
+DRAWN = """async () => {
+    await document.fonts.ready;
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+}"""
+
+
+def idle(page: Page) -> None:
+    """Wait until no run of the script is under way and what it sent is drawn."""
+    app = page.locator('[data-testid="stApp"]')
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)
+    expect(page.locator(STALE)).to_have_count(0)
+    page.evaluate(DRAWN)
+
+
+def shows(page: Page, text: str) -> None:
+    """Wait until the result of a photo is on the screen, and nothing of the one before.
+
+    Args:
+        page: with the page "Segment a photo".
+        text: part of the line under the picture, such as the photo's name.
+    """
+    line = page.locator(LINE)
+    expect(line.filter(has_text=text).first).to_be_visible(timeout=FIRST_RESULT)
+    idle(page)
+    expect(line).to_have_count(1)
+    expect(page.locator(f'{VIEWER}[data-ready="true"]')).to_have_count(1)
+    page.evaluate(DRAWN)
+
+
+def upload(page: Page, file: Path | FilePayload) -> None:
+    """Hand a file to the page's uploader; it is a new one after every photo."""
+    idle(page)
+    chooser = page.locator('input[type="file"]')
+    expect(chooser).to_have_count(1)
+    chooser.set_input_files(file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            # A busy machine takes its time; what hangs fails by the limit of each wait.
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @dataclass
@@ -77,21 +135,33 @@ class Server:
             self.process.wait()
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return probe.getsockname()[1]
 
 
-def _wait_until_healthy(server: Server, seconds: float = 60) -> None:
+def address_on_the_network() -> str | None:
+    """An address of this machine by which others would reach it, if it has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: this only asks which way a packet would leave (RFC 5737's example).
+            probe.connect(("198.51.100.1", 9))
+            found: str = probe.getsockname()[0]
+        except OSError:
+            return None
+    return None if found.startswith("127.") or found == "0.0.0.0" else found
+
+
+def _becomes_healthy(server: Server, seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
             with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2):
-                return
+                return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    raise RuntimeError(f"the server at {server.url} did not come up:\n{server.log()}")
+    return False
 
 
 @dataclass
@@ -112,33 +182,44 @@ class Servers:
             self.by_script[key] = self.fresh(script)
         return self.by_script[key]
 
-    def fresh(self, script: str | Path = "app.py") -> Server:
-        """A server of its own, started now."""
+    def fresh(
+        self, script: str | Path = "app.py", host: str = "127.0.0.1", path: Path = ROOT
+    ) -> Server:
+        """A server of its own, started now, at an address of this machine.
+
+        `path` is a folder in which Python looks for modules before all others.
+        """
+        for _ in range(
+            3
+        ):  # between looking for a free port and its use another process may take it
+            server = self._start(script, host, path)
+            self.running.append(server)
+            if _becomes_healthy(server):
+                return server
+            server.stop()
+            self.running.remove(server)
+        raise RuntimeError(f"the server at {server.url} did not come up:\n{server.log()}")
+
+    def _start(self, script: str | Path, host: str, path: Path) -> Server:
         folder = Path(tempfile.mkdtemp(prefix="server", dir=self.folder))
         (folder / "tmp").mkdir()
-        port = _free_port()
+        port = _free_port(host)
         command = [sys.executable, "-m", "streamlit", "run", str(script)]
-        command += ["--server.headless=true", "--server.address=127.0.0.1"]
+        command += ["--server.headless=true", f"--server.address={host}"]
         command += [f"--server.port={port}", "--server.fileWatcherType=none"]
+        # A script outside the root (a test's own) finds the package too.
+        paths = (str(path), str(ROOT), os.environ.get("PYTHONPATH"))
+        environment = {
+            **os.environ,
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        }
         with (folder / "log.txt").open("wb") as log:
             process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={
-                    **os.environ,
-                    "TMPDIR": str(folder / "tmp"),
-                    # A script outside the root (a test's own) finds the package too.
-                    "PYTHONPATH": os.pathsep.join(
-                        filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-                    ),
-                },
+                command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment
             )
-        server = Server(f"http://localhost:{port}", process, folder / "log.txt", folder / "tmp")
-        self.running.append(server)
-        _wait_until_healthy(server)
-        return server
+        name = "localhost" if host == "127.0.0.1" else host
+        return Server(f"http://{name}:{port}", process, folder / "log.txt", folder / "tmp")
 
 
 def address(server: Server, **query: object) -> str:
@@ -219,7 +300,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., tuple[Page, Records]]]
         context = browser.new_context(**{"viewport": VIEWPORT, "accept_downloads": True, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         records = Records()
         records.watch(page)
         return page, records

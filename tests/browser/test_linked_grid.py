@@ -374,9 +374,9 @@ def test_playing_stops_at_the_end(page: Page, serve: Any, ws_frames: list[str | 
     ws_frames.clear()
     page.get_by_label("speed").first.select_option("× 4")
     picture.button("play").click()
-    expect(picture.root).to_have_attribute("data-step", "2")
     expect(picture.root).to_have_attribute("data-step", "4")
     expect(picture.button("play")).to_be_visible()
+    expect(picture.strip).to_have_attribute("aria-live", "polite")
     assert picture.texts("output") == final
     assert ws_frames == []
 

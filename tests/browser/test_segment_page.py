@@ -2,23 +2,25 @@
 
 import base64
 import io
-import os
 import re
-import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Download, Page, expect
 
 from explainer.ui import samples
-
-FIRST_RESULT = 90_000  # milliseconds; generous, since the machine may be busy
-ASSERTED_SECONDS = 20
-LINE = '[data-testid="stCaptionContainer"]:has-text("segmented at")'
-VIEWER = '[data-role="viewer"][data-ready="true"]'
+from tests.browser.conftest import (
+    FIRST_RESULT,
+    LINE,
+    address_on_the_network,
+    idle,
+    shows,
+    upload,
+)
 
 
 def picture(width: int, height: int, kind: str = "PNG", seed: int = 0) -> bytes:
@@ -42,23 +44,8 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
-def upload(page: Page, name: str, data: bytes) -> None:
-    page.locator('input[type="file"]').set_input_files(
-        {"name": name, "mimeType": "application/octet-stream", "buffer": data}
-    )
-
-
-def shows(page: Page, text: str) -> None:
-    """The result of a photo is on the screen: the line under the picture names it."""
-    expect(page.locator(LINE)).to_contain_text(text, timeout=FIRST_RESULT)
-    expect(page.locator(VIEWER)).to_be_visible()
-    expect(page.locator('[data-testid="stAppViewContainer"] [data-stale="true"]')).to_have_count(0)
-
-
-def idle(page: Page) -> None:
-    """No run of the script is under way: the files behind the download buttons are the last."""
-    app = page.locator('[data-testid="stApp"]')
-    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)
+def file(name: str, data: bytes) -> Any:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
 
 
 @pytest.fixture
@@ -69,27 +56,37 @@ def cat(page: Page, serve: Any) -> Page:
     return page
 
 
-def test_fresh_server_paints_at_once_and_shows_a_result_soon(serve: Any, page: Page):
-    server = serve.fresh()
-    began = time.perf_counter()
+HOLD = """
+import pathlib, threading, time
 
-    def since() -> float:
-        return time.perf_counter() - began
+run = threading.Thread.run
 
-    page.goto(server.url, wait_until="commit")
-    page.get_by_role("heading", name="Segment a photo").wait_for()
-    title = since()
-    page.locator(".preview img").wait_for(state="attached")
-    photo = since()
+def held(self):
+    while self.name == "load the network" and not pathlib.Path({go!r}).exists():
+        time.sleep(0.02)
+    run(self)
+
+threading.Thread.run = held
+"""
+
+
+def test_before_the_network_is_there_the_photo_and_the_progress_are(
+    serve: Any, page: Page, tmp_path: Path, console_errors: list
+):
+    go = tmp_path / "go"
+    # Python imports a module of this name before anything else: here one that holds the network up.
+    (tmp_path / "sitecustomize.py").write_text(HOLD.format(go=str(go)))
+    page.goto(serve.fresh(path=tmp_path).url)
+    expect(page.get_by_role("heading", name="Segment a photo").first).to_be_visible()
+    expect(page.locator(".preview img").first).to_be_visible()
+    expect(page.locator(".preview-head").filter(has_text="FCN-8s").first).to_be_visible()
+    expect(page.get_by_text("Loading the network").first).to_be_visible()
+    expect(page.locator(LINE)).to_have_count(0)
+    go.touch()
     shows(page, "chelsea.png")
-    result = since()
-    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    print(
-        f"\nfresh server: first paint {paint / 1000:.2f} s, title {title:.2f} s, "
-        f"photo {photo:.2f} s, result {result:.2f} s"
-    )
-    busy = max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert title <= photo < result < ASSERTED_SECONDS * busy
+    expect(page.locator(".preview")).to_have_count(0)
+    expect(page.get_by_text("Loading the network")).to_have_count(0)
+    assert console_errors == []
 
 
 def test_the_cat_is_found_by_all_three_outputs(cat: Page, console_errors: list, requests: list):
@@ -134,45 +131,71 @@ def test_zoom_stays_when_the_script_runs_again(cat: Page):
     assert box is not None
     cat.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     cat.mouse.wheel(0, -400)
-    expect(viewer).not_to_have_attribute("data-zoom", "1")
+    expect(viewer).not_to_have_attribute("data-zoom", "1.00")
     zoom = viewer.get_attribute("data-zoom")
+    viewer.evaluate("viewer => (viewer.sameAsBefore = true)")
     cat.get_by_role("radio", name="In code").click()
-    expect(cat.get_by_text("From the command line")).to_be_visible()
+    expect(cat.get_by_text("From the command line").first).to_be_visible()
+    idle(cat)
     assert viewer.get_attribute("data-zoom") == zoom
+    assert viewer.evaluate("viewer => viewer.sameAsBefore"), "it is not made anew"
+
+
+def downloaded(page: Page, label: str) -> Download:
+    button = page.get_by_role("button", name=label)
+    expect(button).to_have_count(1)
+    with page.expect_download(timeout=FIRST_RESULT) as started:
+        button.click()
+    return started.value
+
+
+def opened(download: Download) -> Image.Image:
+    image = Image.open(download.path())
+    image.load()
+    return image
 
 
 def test_an_upload_gives_three_outputs_and_files_of_its_own_size(cat: Page, console_errors: list):
-    upload(cat, "big cat.jpg", picture(1600, 1064, "JPEG"))
+    upload(cat, file("big cat.jpg", picture(1600, 1064, "JPEG")))
     shows(cat, "big cat.jpg")
-    expect(cat.locator(LINE)).to_contain_text("segmented at 768×511 on")
+    shows(cat, "segmented at 768×511 on")
     cat.get_by_role("radio", name="Download").click()
     sizes = {}
     for label in ("FCN-8s labels", "FCN-8s overlay", "All three side by side"):
-        idle(cat)
-        with cat.expect_download(timeout=FIRST_RESULT) as started:
-            cat.get_by_role("button", name=label).click()
-        file = started.value
-        image = Image.open(file.path())
-        image.load()
-        sizes[file.suggested_filename] = (image.mode, image.size)
+        found = downloaded(cat, label)
+        image = opened(found)
+        sizes[found.suggested_filename] = (image.mode, image.size)
     assert sizes["big cat.8s.png"] == ("P", (1600, 1064))
     assert sizes["big cat.8s.overlay.png"] == ("RGB", (1600, 1064))
-    assert sizes["big cat.png"][1][0] >= 1600
+    assert sizes["big cat.png"][1][0] > 4 * 1600
     cat.get_by_role("radio", name="FCN-32s").click()
-    button = cat.get_by_role("button", name="FCN-32s labels")
-    expect(button).to_be_visible()
-    idle(cat)
-    with cat.expect_download(timeout=FIRST_RESULT) as started:
-        button.click()
-    assert started.value.suggested_filename == "big cat.32s.png"
+    expect(cat.get_by_role("button", name="FCN-8s labels")).to_have_count(0)
+    assert downloaded(cat, "FCN-32s labels").suggested_filename == "big cat.32s.png"
+    assert console_errors == []
+
+
+def test_a_click_while_the_script_runs_waits_for_the_new_file(
+    page: Page, serve: Any, console_errors: list
+):
+    page.goto(serve(view="Download"))
+    shows(page, "chelsea.png")
+    for number in range(6):
+        width = 120 + 10 * number
+        upload(page, file(f"photo{number}.png", picture(width, 80)))
+        # At once: the run that the upload starts has hardly begun, or is under way.
+        found = downloaded(page, "FCN-8s labels")
+        shows(page, f"photo{number}.png")
+        assert opened(found).size in {(width, 80), (width - 10, 80), (451, 300)}
+        assert downloaded(page, "FCN-8s labels").suggested_filename == f"photo{number}.8s.png"
+    assert page.locator('[data-testid="stDownloadButtonError"]').count() == 0
     assert console_errors == []
 
 
 def test_links_open_a_sample_a_size_and_a_view(page: Page, serve: Any, console_errors: list):
     page.goto(serve(photo="rocket", side=384, view="Inside the skips"))
     shows(page, "rocket.jpg")
-    expect(page.locator(LINE)).to_contain_text("segmented at 384×256 on")
-    expect(page.get_by_text("exact sum")).to_be_visible()
+    shows(page, "segmented at 384×256 on")
+    expect(page.get_by_text("exact sum").first).to_be_visible()
     assert console_errors == []
 
 
@@ -186,9 +209,9 @@ def test_the_address_follows_the_visitor_and_back_goes_back(cat: Page):
     shows(cat, "coffee.png")
     expect(cat).to_have_url(re.compile(r"\?photo=coffee$"))
     cat.get_by_role("radio", name="384").click()
-    expect(cat.locator(LINE)).to_contain_text("segmented at 384×")
+    shows(cat, "segmented at 384×")
     expect(cat).to_have_url(re.compile("side=384"))
-    upload(cat, "own.png", picture(100, 70))
+    upload(cat, file("own.png", picture(100, 70)))
     shows(cat, "own.png")
     expect(cat).not_to_have_url(re.compile("photo="))
 
@@ -203,13 +226,13 @@ def test_bad_files_get_a_sentence_and_the_last_result_stays(cat: Page, console_e
         ("bomb.png", bomb(), "limit of 64 megapixels"),
         ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "HEIC"),
     ):
-        upload(cat, name, data)
-        expect(error).to_have_count(1)
-        expect(error).to_contain_text(sentence)
+        upload(cat, file(name, data))
+        expect(error.filter(has_text=sentence).first).to_be_visible()
         shows(cat, "chelsea.png")
-    upload(cat, "dot.png", picture(1, 1))
+        expect(error).to_have_count(1)
+    upload(cat, file("dot.png", picture(1, 1)))
     shows(cat, "dot.png")
-    expect(cat.locator(LINE)).to_contain_text("segmented at 1×1 on")
+    shows(cat, "segmented at 1×1 on")
     expect(error).to_have_count(0)
     assert console_errors == []
 
@@ -222,12 +245,16 @@ PASTE = """([base64, name]) => {
 }"""
 
 
+PASTE_BUTTON = 'button[data-listening="true"]'
+
+
 def test_a_picture_is_pasted_with_the_keyboard_anywhere(cat: Page):
+    expect(cat.locator(PASTE_BUTTON)).to_be_visible()
     for name, width in (("first.png", 90), ("second.png", 80)):
         data = base64.b64encode(picture(width, 60)).decode("ascii")
         cat.evaluate(PASTE, [data, name])
         shows(cat, name)
-        expect(cat.locator(LINE)).to_contain_text(f"segmented at {width}×60 on")
+        shows(cat, f"segmented at {width}×60 on")
 
 
 def test_a_picture_is_pasted_with_the_button(cat: Page):
@@ -240,12 +267,13 @@ def test_a_picture_is_pasted_with_the_button(cat: Page):
         }""",
         base64.b64encode(picture(70, 60)).decode("ascii"),
     )
-    cat.get_by_role("button", name="Paste").click()
+    cat.locator(PASTE_BUTTON).click()
     shows(cat, "pasted.png")
-    expect(cat.locator(LINE)).to_contain_text("segmented at 70×60 on")
+    shows(cat, "segmented at 70×60 on")
 
 
 def test_a_paste_above_the_cap_never_leaves_the_browser(cat: Page, ws_frames: list):
+    expect(cat.locator(PASTE_BUTTON)).to_be_visible()
     sent = len(ws_frames)
     cat.evaluate(
         """() => {
@@ -260,15 +288,34 @@ def test_a_paste_above_the_cap_never_leaves_the_browser(cat: Page, ws_frames: li
     assert len(ws_frames) == sent
 
 
-def test_the_camera_opens_on_demand(cat: Page):
+def test_the_camera_takes_a_photo(cat: Page, console_errors: list):
     camera = cat.locator('[data-testid="stCameraInput"]')
     expect(camera).to_have_count(0)
-    cat.get_by_role("button", name="Camera").click()
-    expect(camera).to_be_visible()
+    cat.get_by_role("button", name="Camera").first.click()
+    expect(camera.locator("video").first).to_be_visible()
+    idle(cat)
+    cat.get_by_role("button", name="Take photo").first.click()
+    shows(cat, "camera")
+    expect(camera).to_have_count(0)
+    assert console_errors == []
+
+
+def test_where_browsers_refuse_the_camera_the_page_says_why(page: Page, serve: Any):
+    host = address_on_the_network()
+    if host is None:
+        pytest.skip("this machine has no address but the loopback, where browsers allow a camera")
+    page.goto(serve.fresh(host=host).url)
+    shows(page, "chelsea.png")
+    assert page.evaluate("isSecureContext") is False
+    page.get_by_role("button", name="Camera").first.click()
+    expect(page.get_by_text("Browsers give the camera only to pages").first).to_be_visible()
+    expect(page.get_by_text("upload the file").first).to_be_visible()
+    idle(page)
+    expect(page.locator('[data-testid="stCameraInput"]')).to_have_count(0)
 
 
 def test_no_visitor_sees_anothers_photo(cat: Page, open_page: Any, serve: Any):
-    upload(cat, "secret garden.png", picture(640, 426, seed=7))
+    upload(cat, file("secret garden.png", picture(640, 426, seed=7)))
     shows(cat, "secret garden.png")
     cat.get_by_role("radio", name="Inside the skips").click()
     other, records = open_page()

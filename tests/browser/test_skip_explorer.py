@@ -11,11 +11,11 @@ from playwright.sync_api import Locator, Page, Position, expect
 
 from explainer.fcn.result import Segmentation
 from explainer.ui.inside_skips import telling_pixel
+from tests.browser.conftest import idle
 
 SCRIPT = Path(__file__).parent / "apps" / "skip_explorer_demo.py"
 DEMO = runpy.run_path(str(SCRIPT))
 CAT = DEMO["CAT"]
-READY = '.skips[data-ready="true"]'
 LEDGER = '[data-role="ledger"]'
 
 
@@ -24,10 +24,18 @@ def result() -> Segmentation:
     return DEMO["demo_result"]()
 
 
+def drawn(page: Page) -> None:
+    """Wait until what the last run of the script sent is on the screen, pictures included."""
+    ready = page.locator('.skips[data-ready="true"]')
+    expect(ready).to_have_count(1)
+    idle(page)
+    expect(ready).to_have_count(1)
+
+
 @pytest.fixture
 def skips(page: Page, serve: Callable[..., str]) -> Page:
     page.goto(serve(SCRIPT, photo="cat"))
-    page.wait_for_selector(READY)
+    drawn(page)
     return page
 
 
@@ -36,9 +44,13 @@ def number(text: str) -> float:
 
 
 def pinned(page: Page) -> tuple[int, int]:
-    """The pinned pixel (y, x) as the address tells it."""
+    """The pinned pixel (y, x) as the address tells it, once it is drawn too."""
+    page.wait_for_url(re.compile("pixel="))
     found = re.search(r"pixel=(\d+)(?:,|%2C)(\d+)", page.url)
     assert found, page.url
+    drawing = page.locator(f'.skips[data-ready="true"][data-pixel="{found[1]},{found[2]}"]')
+    expect(drawing).to_have_count(1)
+    idle(page)
     return int(found[1]), int(found[2])
 
 
@@ -100,8 +112,6 @@ def test_a_click_pins_the_pixel_there(
 ) -> None:
     frame = skips.locator(f'[data-map="{name}"]')
     frame.click(position=at(frame, across, down))
-    skips.wait_for_url(re.compile("pixel="))
-    skips.wait_for_selector(READY)
     pixel = pinned(skips)
     # 9 × 7 strides of 32 and half a cell on every side
     assert pixel == pytest.approx((down * 256 - 16, across * 320 - 16), abs=2)
@@ -112,7 +122,6 @@ def test_a_click_pins_the_pixel_there(
 def test_hover_reads_all_maps_without_a_message(
     skips: Page, result: Segmentation, ws_frames: list[str | bytes]
 ) -> None:
-    skips.wait_for_timeout(500)
     assert ws_frames  # the connection is watched
     ws_frames.clear()
     frame = skips.locator('[data-map="sum-16"]')
@@ -160,7 +169,7 @@ def test_removing_a_skip_changes_picture_words_and_labels(
     skips.get_by_role("button", name="remove stride 32, the whole map").last.click()
     words = skips.locator('[data-role="words"] span')
     expect(words).to_contain_text("Without stride 32 ")
-    skips.wait_for_selector(READY)
+    drawn(skips)
     share = 100 * np.mean(result.labels[8] != result.without(strides=(32,)).labels[8])
     expect(words).to_contain_text(f"{share:.1f} % of the pixels get another label")
     assert picture(skips, "output") != before
@@ -170,7 +179,7 @@ def test_removing_a_skip_changes_picture_words_and_labels(
     expect(skips.locator(f"{LEDGER} .chip.gone")).to_have_text("0.00 stride 32")
     skips.get_by_role("button", name="Put everything back").click()
     expect(words).to_have_count(0)
-    skips.wait_for_selector(READY)
+    drawn(skips)
     assert picture(skips, "output") == before
 
 
@@ -180,12 +189,14 @@ def test_removing_a_cell_updates_the_sum(skips: Page, result: Segmentation) -> N
     cell = tuple(map(int, (row.get_attribute("data-cell") or "").split(",")))
     row.get_by_role("button").click()
     expect(skips.locator(".ledger .row.gone")).to_have_count(1)
+    drawn(skips)
     changed = result.without(cells=[(cell[0], cell[1], cell[2])])
     total = number(skips.locator(f"{LEDGER} .total").inner_text())
     assert total == pytest.approx(changed.logits(y, x)[8][CAT], abs=0.006)
     # The keyboard stays on the button, which now puts the cell back.
     skips.keyboard.press("Enter")
     expect(skips.locator(".ledger .row.gone")).to_have_count(0)
+    drawn(skips)
     check_ledger(skips, result, (y, x))
 
 
@@ -208,18 +219,16 @@ def test_by_keyboard_alone(skips: Page, result: Segmentation) -> None:
         skips.keyboard.press(key)
     expect(skips.locator(".live")).to_contain_text("score-16")
     skips.keyboard.press("Enter")
-    skips.wait_for_url(re.compile("pixel="))
-    skips.wait_for_selector(READY)
-    assert pinned(skips) == pytest.approx((start[0] + 16, start[1] + 32), abs=1)
-    check_ledger(skips, result, pinned(skips))
+    there = pinned(skips)
+    assert there == pytest.approx((start[0] + 16, start[1] + 32), abs=1)
+    check_ledger(skips, result, there)
     skips.keyboard.press("Escape")
     expect(skips.locator(".where b")).to_have_text(f"{start[0]}, {start[1]}")
-    assert "pixel=" not in skips.url
+    expect(skips).not_to_have_url(re.compile("pixel="))
 
 
 def test_own_scale_redraws_without_a_message(skips: Page, ws_frames: list[str | bytes]) -> None:
     before = picture(skips, "score-8")
-    skips.wait_for_timeout(500)
     ws_frames.clear()
     skips.locator('[data-role="scale"]').click()
     expect(skips.locator('[data-role="scale"]')).to_have_attribute("aria-pressed", "true")
@@ -231,7 +240,7 @@ def test_a_link_opens_class_and_pixel(
     page: Page, serve: Callable[..., str], console_errors: list[str]
 ) -> None:
     page.goto(serve(SCRIPT, skip_class="dog", pixel="40,60"))
-    page.wait_for_selector(READY)
+    drawn(page)
     expect(page.locator(f"{LEDGER} .name")).to_have_text("dog")
     expect(page.locator(".where b")).to_have_text("40, 60")
     assert console_errors == []
@@ -243,7 +252,7 @@ def test_narrow_windows_stack(
 ) -> None:
     page, _ = open_page(viewport={"width": width, "height": 844}, has_touch=True)
     page.goto(serve(SCRIPT))
-    page.wait_for_selector(READY)
+    drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator('[data-map="photo"]').tap()
     page.wait_for_url(re.compile("pixel="))

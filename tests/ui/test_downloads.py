@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explainer.fcn.photo import decode, fit
 from explainer.fcn.voc import PALETTE
 from explainer.ui import downloads, engine, samples
 from explainer.ui.segment_page import prepare
+from explainer.ui.segment_views import own_size
 from explainer.ui.snippets import command_line, python_lines
 from explainer.ui.visit import Encoded, Shown
 
@@ -57,10 +59,35 @@ def test_overlay_is_the_upright_photo_with_colours(shown):
     assert inside[labels != 0].mean() > 20
 
 
-def test_the_panel_is_wide_enough_for_a_slide(shown):
-    width, height = opened(downloads.panel_file(shown)).size
-    assert width >= 1600
-    assert height < width
+def test_the_panel_holds_photo_and_overlays_at_their_own_size(shown):
+    sheet = np.asarray(opened(downloads.panel_file(shown)))
+    pictures = [decode(shown.photo.encoded.data).pixels]
+    pictures += [
+        np.asarray(opened(downloads.overlay_file(shown, stride))) for stride in (32, 16, 8)
+    ]
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        rows, columns = sheet.shape[0] - height + 1, sheet.shape[1] - width + 1
+        corners = np.argwhere((sheet[:rows, :columns, :] == picture[0, 0]).all(2)).tolist()
+        assert any(
+            (sheet[row : row + height, column : column + width] == picture).all()
+            for row, column in corners
+        )
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (3024, 4032), (4000, 6000), (8000, 8000), (3, 20_000)]
+)
+def test_four_large_pictures_are_shrunk_to_what_a_file_can_hold(height, width):
+    side = downloads.panel_side(height, width)
+    small = fit((height, width), side)
+    fits = 4 * height * width <= downloads.PANEL_PIXELS
+    assert (small == (height, width)) is fits
+    assert 4 * small[0] * small[1] <= 1.001 * downloads.PANEL_PIXELS
+    says = own_size(height, width)
+    assert f"own size, {width}×{height}" in says
+    assert ("side by side" in says) is not fits
+    assert fits or f"{side} pixels on the longest side" in says
 
 
 def test_names_are_quoted():

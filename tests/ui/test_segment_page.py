@@ -87,6 +87,19 @@ def test_an_upload_takes_the_place_of_the_sample(visit_page):
     assert r"my\_cat\.jpg" in line(app), "it stays when the script runs again"
 
 
+def test_the_sample_on_the_screen_is_marked(visit_page):
+    def marked(app: AppTest) -> list[str]:
+        buttons = {name: app.button(key=f"sample_{name}") for name in samples.SAMPLES}
+        return [name for name, button in buttons.items() if button.proto.type == "primary"]
+
+    app = visit_page(photo="coffee")
+    assert marked(app) == ["coffee"]
+    upload(app, "bad.jpg", b"no photo")
+    assert marked(app) == ["coffee"]
+    upload(app, "my_cat.jpg", jpeg())
+    assert marked(app) == []
+
+
 def test_a_bad_file_is_explained_and_the_last_result_stays(visit_page):
     app = visit_page(photo="coffee")
     before = line(app)

@@ -48,7 +48,10 @@ class Picture {
 
   build() {
     this.tabs = make("div", { class: "tabs", role: "tablist", "aria-label": "views" });
-    this.player = new Player((animate) => this.showStep(animate));
+    this.player = new Player(
+      (animate) => this.showStep(animate),
+      () => this.hush(),
+    );
     this.bar = make("div", { class: "bar" }, this.tabs, this.player.element);
     this.restLines = draw("path", { class: "rest-lines" });
     this.litLines = draw("path", { class: "lit-lines" });
@@ -421,7 +424,10 @@ class Picture {
     const { step } = this.player;
     for (const [name, view] of this.views) view.showStep(this.player.textsOf(name));
     mark(this.root, "data-step", step === null ? null : step + 1);
-    // A step every 700 ms is too fast to be read aloud.
+  }
+
+  /** A step every 700 ms is too fast to be read aloud. */
+  hush() {
     mark(this.strip, "aria-live", this.player.playing ? "off" : "polite");
   }
 

@@ -11,9 +11,10 @@ const SPEEDS = [
 ];
 
 class Player {
-  /** `onStep(animate)` is called whenever another step is to be shown. */
-  constructor(onStep) {
+  /** Calls `onStep(animate)` when another step is to be shown, `onPlay()` as play starts or ends. */
+  constructor(onStep, onPlay) {
     this.onStep = onStep;
+    this.onPlay = onPlay;
     this.steps = null;
     this.step = null; // from 0; null: everything is shown
     this.speed = 1;
@@ -148,6 +149,7 @@ class Player {
   }
 
   draw() {
+    this.onPlay();
     this.element.hidden = !this.length;
     if (!this.length) return;
     const at = this.step === null ? this.length : this.step + 1;

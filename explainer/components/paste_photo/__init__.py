@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from streamlit.components.v2 import component
 
 from explainer.fcn.photo import PhotoError
@@ -18,14 +20,18 @@ _mount = component(
 )
 
 
-def paste_photo(*, key: str, max_bytes: int) -> tuple[str, bytes] | None:
-    """The (name, file) that was pasted since the last run of the script, else None.
+def paste_photo(*, key: str, max_bytes: int, on_photo: Callable[[], None]) -> None:
+    """Draw the button. The callback reads the picture with `pasted_photo(key, …)`."""
+    _mount(key=key, data={"max_bytes": max_bytes}, on_photo_change=on_photo)
+
+
+def pasted_photo(key: str, max_bytes: int) -> tuple[str, bytes]:
+    """The (name, file) that was pasted, for use in the callback.
 
     Raises:
         PhotoError: the file is larger than `max_bytes`, or did not arrive whole.
     """
-    pasted = _mount(key=key, data={"max_bytes": max_bytes}, on_photo_change=lambda: None).photo
-    return None if pasted is None else received(pasted, max_bytes)
+    return received((st.session_state.get(key) or {}).get("photo"), max_bytes)
 
 
 def received(pasted: Any, max_bytes: int) -> tuple[str, bytes]:

@@ -32,7 +32,7 @@ export default function (component) {
   const say = (text) => {
     button.textContent = text;
     clearTimeout(timer);
-    if (text !== HINT) timer = setTimeout(() => (button.textContent = HINT), 5000);
+    if (text !== HINT) timer = setTimeout(() => (button.textContent = HINT), 10_000);
   };
 
   async function take(blob) {
@@ -64,6 +64,7 @@ export default function (component) {
 
   document.addEventListener("paste", onPaste);
   button.addEventListener("click", onClick);
+  button.dataset.listening = "true";
   return () => {
     clearTimeout(timer);
     document.removeEventListener("paste", onPaste);

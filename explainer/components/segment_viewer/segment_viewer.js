@@ -13,6 +13,8 @@ const GAP = 16;
 const SIDE_CAPTION = 120;
 const HANDLE = 20; // half the width of the divider's handle, which names must not hide behind
 const CLICK_SLOP = 4;
+const PAGE_MARGIN = 8; // between the end of the legend and that of the window
+const LEAST_ROWS = 2.5; // of a long legend; half a row at its end tells that there are more
 const LARGEST_PIXEL = 48; // CSS pixels of one photo pixel at the highest zoom
 const BACKGROUND = 0;
 
@@ -29,13 +31,13 @@ export default function segmentViewer({ data, parentElement }) {
   const viewer = root.segmentViewer ?? (root.segmentViewer = createViewer(root));
   const run = ++viewer.run;
   readTheme(viewer);
-  update(viewer, data, run);
+  update(viewer, data);
   // Streamlit may end a superseded run after a newer one began on the same elements.
   return () => run === viewer.run && destroy(viewer);
 }
 
 function missingFeature() {
-  const needed = ["DecompressionStream", "createImageBitmap", "ResizeObserver"];
+  const needed = ["createImageBitmap", "ResizeObserver"];
   return needed.find((name) => typeof window[name] !== "function");
 }
 
@@ -47,24 +49,30 @@ function showError(root, sentence) {
   root.replaceChildren(message);
 }
 
-async function update(viewer, data, run) {
+async function update(viewer, data) {
   const { root } = viewer;
-  viewer.wanted = data;
-  if (viewer.received === data) return;
-  root.dataset.ready = "false";
-  let scene;
+  let header, scene;
   try {
-    scene = await decodeScene(data);
+    const { part, ...rest } = unpack(data);
+    header = rest.header;
+    viewer.wanted = header.id;
+    // Runs of the script that change something else on the page send the same once more.
+    if (viewer.received === header.id) return;
+    root.dataset.ready = "false";
+    scene = await decodeScene(header, part);
   } catch (error) {
     console.error(error);
-    if (run === viewer.run) {
-      destroy(viewer);
-      showError(root, "The viewer could not read this result: reload the page.");
-    }
+    destroy(viewer);
+    showError(root, "The viewer could not read this result: reload the page.");
     return;
   }
-  if (run !== viewer.run) return;
-  viewer.received = data;
+  const superseded = viewer.wanted !== header.id || viewer.received === header.id;
+  if (superseded || root.segmentViewer !== viewer) return scene.photo.bitmap.close();
+  show(viewer, header.id, scene);
+}
+
+function show(viewer, id, scene) {
+  viewer.received = id;
   const samePhoto = viewer.scene?.photo.id === scene.photo.id;
   viewer.scene?.photo.bitmap.close();
   viewer.scene = scene;
@@ -82,6 +90,7 @@ function destroy(viewer) {
   if (viewer.root.segmentViewer !== viewer) return;
   viewer.listeners.abort();
   viewer.observer.disconnect();
+  viewer.above.disconnect();
   cancelAnimationFrame(viewer.frame);
   viewer.scene?.photo.bitmap.close();
   viewer.root.replaceChildren();
@@ -90,48 +99,49 @@ function destroy(viewer) {
 
 // --------------------------------------------------------------------------------------- decode
 
-function bytesOf(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
+/** The header of what Python sent, and a function that copies an array named in it. */
+function unpack(data) {
+  const view = new DataView(data.buffer, data.byteOffset);
+  const start = 4 + view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(data.subarray(4, start)));
+  return { header, part: ([at, length]) => data.slice(start + at, start + at + length) };
 }
 
-async function inflate(base64) {
-  const packed = new Blob([bytesOf(base64)]).stream();
-  return new Response(packed.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+async function decodeScene({ photo, classes, heads, legend }, part) {
+  const bitmap = createImageBitmap(new Blob([part(photo.jpeg)], { type: "image/jpeg" }));
+  const decoded = heads.map((head) => decodeHead(head, photo, part));
+  return { photo: { ...photo, bitmap: await bitmap }, classes, legend, heads: decoded };
 }
 
-async function decodeScene({ photo, classes, heads, legend }) {
-  const jpeg = new Blob([bytesOf(photo.jpeg)], { type: "image/jpeg" });
-  const [bitmap, decoded] = await Promise.all([
-    createImageBitmap(jpeg),
-    Promise.all(heads.map((head) => decodeHead(head, photo))),
-  ]);
-  return { photo: { ...photo, bitmap }, classes, legend, heads: decoded };
-}
-
-async function decodeHead({ stride, labels, cells, added }, photo) {
-  const [pixelLabels, cellLabels, values] = await Promise.all(
-    [labels, cells.labels, added.values].map(inflate),
-  );
+function decodeHead({ stride, labels, cells, added }, photo, part) {
   return {
     stride,
     name: `FCN-${stride}s`,
-    pixels: createLayer(pixelLabels, {
+    pixels: createLayer(part(labels), {
       rows: photo.height,
       cols: photo.width,
       stride: 1,
       first: 0,
     }),
-    cells: createLayer(cellLabels, cells),
-    added: { ...added, values: new Int16Array(values) },
+    cells: createLayer(part(cells.labels), cells),
+    added: { ...added, values: new Int16Array(part(added.values).buffer) },
   };
 }
 
+/** The labels of a map from its runs: the end of each, 4 bytes, then the label of each, 1 byte. */
+function labelsOf(runs, size) {
+  const count = runs.length / 5;
+  const ends = new Uint32Array(runs.buffer, 0, count);
+  const labels = new Uint8Array(size);
+  for (let run = 0, from = 0; run < count; from = ends[run++]) {
+    labels.fill(runs[4 * count + run], from, ends[run]);
+  }
+  return labels;
+}
+
 /** A label map whose cells are squares of `stride` pixels around their centres. */
-function createLayer(buffer, { rows, cols, stride, first }) {
-  const labels = new Uint8Array(buffer);
+function createLayer(runs, { rows, cols, stride, first }) {
+  const labels = labelsOf(runs, rows * cols);
   return {
     labels,
     rows,
@@ -378,6 +388,7 @@ function refresh(viewer) {
     if (!viewer.scene) return;
     if (viewer.stale) drawPictures(viewer);
     drawProbe(viewer);
+    viewer.root.dataset.photo = viewer.scene.photo.id;
     viewer.root.dataset.ready = String(viewer.received === viewer.wanted);
   });
 }
@@ -403,12 +414,14 @@ function drawStage(viewer, stage) {
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   if (stage.name !== "wipe") {
-    drawSource(viewer, context, stage.name, [0, width]);
+    // Shrinking the photo well is slow: its own panel, drawn first, does it for all.
+    const photo = stage.name === "photo" ? null : viewer.stages[0].canvas;
+    drawSource(viewer, context, stage.name, { to: width, photo });
     return;
   }
   const divider = viewer.wipe.at * width;
-  drawSource(viewer, context, viewer.wipe.left, [0, divider], HANDLE);
-  drawSource(viewer, context, viewer.wipe.right, [divider, width], HANDLE);
+  drawSource(viewer, context, viewer.wipe.left, { to: divider, margin: HANDLE });
+  drawSource(viewer, context, viewer.wipe.right, { from: divider, to: width, margin: HANDLE });
 }
 
 function drawClipped(context, [x, y, width, height], draw) {
@@ -420,19 +433,28 @@ function drawClipped(context, [x, y, width, height], draw) {
   context.restore();
 }
 
-/** Draw "photo" or a head ("32", "16", "8") between two columns of a stage's canvas. */
-function drawSource(viewer, context, source, [from, to], margin = 0) {
+/** Draw "photo" or a head ("32", "16", "8") between two columns of a stage's canvas.
+ *
+ * Names keep a margin to the columns. `photo` is a canvas of the same size that shows the photo already.
+ */
+function drawSource(viewer, context, source, { from = 0, to, margin = 0, photo = null }) {
   const place = placePhoto(viewer, viewer.box);
   const { width, height, bitmap } = viewer.scene.photo;
   const head = viewer.scene.heads.find(({ stride }) => String(stride) === source);
   drawClipped(context, [from, 0, to - from, viewer.box.height], () => {
     context.save();
+    if (photo) {
+      context.resetTransform();
+      context.drawImage(photo, 0, 0);
+      context.restore();
+      context.save();
+    }
     context.translate(place.left, place.top);
     context.scale(place.scale, place.scale);
     drawClipped(context, [0, 0, width, height], () => {
       context.imageSmoothingQuality = "high";
       context.imageSmoothingEnabled = place.scale < 2;
-      context.drawImage(bitmap, 0, 0, width, height);
+      if (!photo) context.drawImage(bitmap, 0, 0, width, height);
       if (head) drawLayer(viewer, context, shownLayer(viewer, head), place.scale);
     });
     context.restore();
@@ -793,13 +815,15 @@ const TEMPLATE = `
   <div class="readout" data-role="readout">
     <div class="place"></div>${SOURCES.slice(1).map(readingHtml).join("")}
   </div>
-  <table class="legend" data-role="legend">
-    <thead><tr><th scope="col">Share of the photo</th>${SOURCES.slice(1)
-      .map(([, title]) => `<th scope="col">${title}</th>`)
-      .join("")}</tr></thead>
-    <tbody></tbody>
-  </table>
-  <button type="button" class="more" data-tool="more" hidden></button>
+  <div class="found" data-role="found">
+    <table class="legend" data-role="legend">
+      <thead><tr><th scope="col">Share of the photo</th>${SOURCES.slice(1)
+        .map(([, title]) => `<th scope="col">${title}</th>`)
+        .join("")}</tr></thead>
+      <tbody></tbody>
+    </table>
+    <button type="button" class="more" data-tool="more" hidden></button>
+  </div>
   <div class="unseen" aria-live="polite" data-role="live"></div>`;
 
 function createViewer(root) {
@@ -808,9 +832,11 @@ function createViewer(root) {
   const viewer = {
     root,
     run: 0,
-    wanted: null, // the data of the newest run, and of the one on show
+    wanted: null, // the id of the newest result, and of the one on show
     received: null,
     scene: null,
+    font: "",
+    ground: "",
     view: null,
     probe: null,
     pinned: false,
@@ -821,6 +847,7 @@ function createViewer(root) {
     unfolded: false,
     wipe: { on: false, left: "32", right: "8", at: 0.5 },
     box: { width: 1, height: 1 },
+    top: 0,
     size: 1,
     stale: true,
     frame: 0,
@@ -829,7 +856,10 @@ function createViewer(root) {
     stages: [...root.querySelectorAll(".stage")].map(stageParts),
     parts: {
       place: find(".place"),
+      readout: find(".readout"),
       readings: [...root.querySelectorAll(".reading")].map(readingParts),
+      found: find(".found"),
+      head: find("thead"),
       rows: find("tbody"),
       more: find(".more"),
       live: find('[data-role="live"]'),
@@ -845,6 +875,9 @@ function createViewer(root) {
   };
   viewer.observer = new ResizeObserver(() => layOut(viewer));
   viewer.observer.observe(root);
+  viewer.above = new ResizeObserver(() => layOutIfMoved(viewer));
+  const page = root.getRootNode().host?.closest('[data-testid="stMainBlockContainer"]');
+  if (page) viewer.above.observe(page);
   attachListeners(viewer);
   return viewer;
 }
@@ -874,13 +907,15 @@ function readingParts(element) {
 
 function readTheme(viewer) {
   const style = getComputedStyle(viewer.root);
-  viewer.font = style.fontFamily;
+  const ground = style.getPropertyValue("--st-background-color").trim() || "#FFFFFF";
+  if (viewer.font === style.fontFamily && viewer.ground === ground) return;
+  Object.assign(viewer, { font: style.fontFamily, ground });
   // Any CSS colour becomes numbers by drawing it.
   const context = Object.assign(document.createElement("canvas"), {
     width: 1,
     height: 1,
   }).getContext("2d");
-  context.fillStyle = style.getPropertyValue("--st-background-color").trim() || "#FFFFFF";
+  context.fillStyle = ground;
   context.fillRect(0, 0, 1, 1);
   viewer.veil = [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
   viewer.root.dataset.theme =
@@ -905,25 +940,63 @@ function layOut(viewer) {
   viewer.size = clamp(total / 1216, 1, 1.4);
   // Panels one below the other have their titles on the left: less high.
   const captions = columns === 1 && !narrow && !wipe.on ? SIDE_CAPTION * viewer.size : 0;
-  const room = (total - GAP * (columns - 1)) / columns - captions;
-  const highest = clamp((wipe.on ? 0.52 : 0.6) * window.innerHeight, 240, 900);
-  const height = clamp(room / aspect, Math.min(80, room), highest);
-  const width = wipe.on ? clamp(height * aspect, Math.min(320, room), room) : room;
-  viewer.box = { width, height };
-  const lengths = {
-    "--columns": columns,
-    "--size": viewer.size,
-    "--column": `${(total - 3 * GAP) / 4}px`,
-    "--stage-width": `${width}px`,
-    "--stage-height": `${height}px`,
-  };
-  for (const [name, value] of Object.entries(lengths)) root.style.setProperty(name, value);
   root.dataset.narrow = String(narrow);
   root.dataset.captions = captions ? "side" : "top";
   parts.panels.hidden = wipe.on;
   parts.wipe.hidden = !wipe.on;
+  setLengths(root, { "--columns": columns, "--size": viewer.size });
+  setLengths(root, { "--column": `${(total - 3 * GAP) / 4}px` });
+  const room = (total - GAP * (columns - 1)) / columns - captions;
+  const share = clamp((wipe.on ? 0.52 : 0.6) * window.innerHeight, 240, 900);
+  const highest = columns === 4 ? Math.min(share, roomAboveLegend(viewer)) : share;
+  const height = clamp(room / aspect, Math.min(80, room), highest);
+  const width = wipe.on ? clamp(height * aspect, Math.min(320, room), room) : room;
+  viewer.box = { width, height };
+  viewer.top = Math.round(topInPage(root));
+  setLengths(root, { "--stage-width": `${width}px`, "--stage-height": `${height}px` });
+  fitLegend(viewer, narrow);
   settleView(viewer);
   redraw(viewer);
+}
+
+/** A message above the pictures takes some of the room that they have. */
+function layOutIfMoved(viewer) {
+  if (viewer.scene && viewer.top !== Math.round(topInPage(viewer.root))) layOut(viewer);
+}
+
+function setLengths(root, lengths) {
+  for (const [name, value] of Object.entries(lengths)) root.style.setProperty(name, value);
+}
+
+/** How high the pictures may be for the legend's first two classes to be seen without scrolling. */
+function roomAboveLegend({ parts }) {
+  const { panels, readout, head } = parts;
+  const title = panels.querySelector("figcaption").offsetHeight;
+  const below = readout.offsetHeight + head.offsetHeight + LEAST_ROWS * rowHeight(parts);
+  const room = window.innerHeight - topInPage(panels) - title - below - PAGE_MARGIN;
+  return Math.max(200, room - 3 * 8); // the margins of the parts in between
+}
+
+/** A long legend scrolls in its own box, which ends with the window if that leaves room for some. */
+function fitLegend(viewer, narrow) {
+  const { found, head } = viewer.parts;
+  const row = rowHeight(viewer.parts);
+  const room = window.innerHeight - topInPage(found) - PAGE_MARGIN;
+  const rows = Math.floor((room - head.offsetHeight) / row - 0.5) + 0.5;
+  const height = head.offsetHeight + Math.max(rows, LEAST_ROWS) * row;
+  const fits = narrow || found.scrollHeight <= Math.max(room, height);
+  found.style.maxHeight = fits ? "none" : `${height}px`;
+}
+
+function rowHeight({ rows }) {
+  return rows.firstElementChild?.offsetHeight ?? 0;
+}
+
+/** How far below the top of the page an element begins, wherever the page is scrolled to. */
+function topInPage(element) {
+  let { top } = element.getBoundingClientRect();
+  for (let node = element; node; node = node.parentNode ?? node.host) top += node.scrollTop ?? 0;
+  return top;
 }
 
 function writeControls(viewer) {
@@ -1239,7 +1312,7 @@ function showKeys(viewer, shown) {
 function unfoldLegend(viewer) {
   viewer.unfolded = !viewer.unfolded;
   writeLegend(viewer);
-  redraw(viewer);
+  layOut(viewer);
 }
 
 function pinByKey(viewer) {

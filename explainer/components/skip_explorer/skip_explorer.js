@@ -123,6 +123,7 @@ class Explorer {
     const before = this.data;
     const words = [data.ledger.text, data.words].join(". ");
     this.data = data;
+    this.host.dataset.ready = "false";
     this.removed = { strides: [...data.removedStrides], cells: [...data.removedCells] };
     this.probe = null;
     this.grids = new Map();
@@ -157,7 +158,9 @@ class Explorer {
     this.said = words;
     const images = [...this.host.querySelectorAll("img")].filter((image) => image.src);
     Promise.all(images.map((image) => image.decode().catch(() => {}))).then(() => {
-      if (this.data === data) this.host.dataset.ready = "true";
+      if (this.data !== data) return;
+      this.host.dataset.pixel = data.pixel.join();
+      this.host.dataset.ready = "true";
     });
   }
 

@@ -1,6 +1,7 @@
-"""The viewer alone, with a made-up result: `?shape=normal|changed|portrait|wide|strip|dot`.
+"""The viewer alone, with a made-up result: `?shape=normal|changed|portrait|many|wide|strip|dot`.
 
-"changed" is the photo of "normal" without the finest skip: a rerun on the same photo.
+"changed" is the photo of "normal" without the finest skip: a rerun on the same photo. "many" has
+more classes than the legend has room for, one with a long name at each edge.
 """
 
 import numpy as np
@@ -18,9 +19,24 @@ SHAPES = {
     "normal": (240, 320),
     "changed": (240, 320),
     "portrait": (480, 270),
+    "many": (320, 320),
     "wide": (60, 640),
     "strip": (8, 10_000),
     "dot": (1, 1),
+}
+
+# Where a class's disc lies, and its radius, as shares of height, width and the shorter side.
+DISCS = {"cat": (0.55, 0.3, 0.3), "dog": (0.6, 0.7, 0.22), "person": (0.2, 0.55, 0.2)}
+MANY = {
+    name: ((0.5 + row) / 3, (0.5 + column) / 3, 0.15)
+    for row, names in enumerate(
+        (
+            ("potted plant", "bird", "tv/monitor"),
+            ("dining table", "cat", "motorbike"),
+            ("aeroplane", "horse", "sheep"),
+        )
+    )
+    for column, name in enumerate(names)
 }
 
 
@@ -34,13 +50,9 @@ def example(shape: str = "normal") -> tuple[Segmentation, NDArray[np.uint8]]:
         y, x = np.meshgrid(np.arange(rows) * stride, np.arange(cols) * stride, indexing="ij")
         values = random.normal(0, 0.1, (len(CLASSES), rows, cols))
         values[0] += 1.5
-        for index, (down, across, radius) in {
-            CLASSES.index("cat"): (0.55, 0.3, 0.3),
-            CLASSES.index("dog"): (0.6, 0.7, 0.22),
-            CLASSES.index("person"): (0.2, 0.55, 0.2),
-        }.items():
+        for name, (down, across, radius) in (MANY if shape == "many" else DISCS).items():
             away = np.hypot(y - down * height, x - across * width) / min(height, width)
-            values[index] += 4 * np.tanh(8 * (radius - away) * 16 / stride) + 1
+            values[CLASSES.index(name)] += 4 * np.tanh(8 * (radius - away) * 16 / stride) + 1
         scores[stride] = ScoreMap(values.astype(np.float32), Lattice(stride))
     unlabelled = Segmentation(height, width, CLASSES, scores, labels={})
     maps = label_maps(
