@@ -175,7 +175,7 @@ def panel(
     for index, (name, labels) in enumerate([("Photo", None), *outputs]):
         x = left + index % columns * (cell + gutter)
         y = margin + index // columns * row_height
-        text = name if labels is None else f"FCN-{name}s"
+        text = "Photo" if labels is None else f"FCN-{name}s"
         draw.text((x, y), text, _INK, _font(title), anchor="lt")
         y += above
         picture = photo

@@ -35,13 +35,14 @@ from playwright.sync_api import (
     ConsoleMessage,
     FilePayload,
     Page,
+    ViewportSize,
     WebSocket,
     expect,
     sync_playwright,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWPORT = {"width": 1280, "height": 720}
+VIEWPORT: ViewportSize = {"width": 1280, "height": 720}
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = (
     "--no-sandbox",

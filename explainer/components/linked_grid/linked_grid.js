@@ -40,10 +40,6 @@ class Picture {
     this.build();
     this.listen();
     this.readTheme();
-    document.fonts.ready.then(() => {
-      this.ruler.widths.clear();
-      if (this.data) this.layout();
-    });
   }
 
   build() {
@@ -586,6 +582,10 @@ class Picture {
     on(this.root, "transitionrun", (event) => event.target === this.root && this.readTheme());
     on(document, "visibilitychange", () => document.hidden && this.player.pause());
     on(window, "resize", () => this.onResize());
+    on(document.fonts, "loadingdone", () => {
+      this.ruler.widths.clear();
+      if (this.data) this.layout();
+    });
     this.resized = new ResizeObserver(() => this.onResize());
     this.resized.observe(this.root);
     this.resized.observe(this.bar);
