@@ -45,7 +45,9 @@ def _footer(shown: Shown) -> None:
 def _changes(shown: Shown) -> None:
     result = shown.result
     before, after = result.labels[32], result.labels[8]
-    picture, words = st.columns([2, 3], gap="medium")
+    # A portrait in the wider column would be higher than the window.
+    share = 2 if result.width >= result.height else 1
+    picture, words = st.columns([share, 3], gap="medium")
     with picture:
         st.image(jpeg(change_map(shown.photo.pixels, before, after)), width="stretch")
         st.caption("In colour: the new class of what changed. Hatched: it became background.")

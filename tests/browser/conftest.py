@@ -34,6 +34,7 @@ from playwright.sync_api import (
     Browser,
     ConsoleMessage,
     FilePayload,
+    Locator,
     Page,
     ViewportSize,
     WebSocket,
@@ -93,6 +94,21 @@ def shows(page: Page, text: str) -> None:
     expect(line).to_have_count(1)
     expect(page.locator(f'{VIEWER}[data-ready="true"]')).to_have_count(1)
     page.evaluate(DRAWN)
+
+
+def point_at(cell: Locator) -> None:
+    """Put the pointer on a cell of a linked grid; it is the active one then.
+
+    Where the page moved under the pointer meanwhile (fonts, a late element above), point again.
+    """
+    for _ in range(5):
+        cell.hover()
+        try:
+            expect(cell).to_have_attribute("data-active", "self", timeout=5_000)
+        except AssertionError:
+            continue
+        return
+    expect(cell).to_have_attribute("data-active", "self")
 
 
 def upload(page: Page, file: Path | FilePayload) -> None:

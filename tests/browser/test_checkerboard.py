@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ops import transposed_conv
 from explainer.ui.pictures.checkerboard import State
+from tests.browser.conftest import point_at
 
 PICTURE = '[data-role="linked-grid"][data-ready="true"]'
 A = transposed_conv((4, 4), State().kernel_values, 2)
@@ -35,8 +36,7 @@ def active(page: Page, grid: str) -> set[tuple[int, int]]:
 
 
 def point(page: Page, grid: str, row: int, col: int) -> None:
-    cell(page, grid, row, col).hover()
-    expect(cell(page, grid, row, col)).to_have_attribute("data-active", "self")
+    point_at(cell(page, grid, row, col))
 
 
 def move(page: Page, slider: str, key: str) -> None:

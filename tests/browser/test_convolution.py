@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
+from tests.browser.conftest import point_at
 
 PICTURE = '[data-role="linked-grid"][data-ready="true"]'
 
@@ -78,8 +79,7 @@ def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
 def test_an_output_lights_what_it_reads(lesson: Page, target: tuple[int, int]):
     A = build(State())
     valid, embedding = embedding_of(A)
-    cell(lesson, "output", *target).hover()
-    expect(cell(lesson, "output", *target)).to_have_attribute("data-active", "self")
+    point_at(cell(lesson, "output", *target))
     expected = {(link.input[0] - 1, link.input[1] - 1) for link in valid.reads(target)}
     assert active(lesson, "input") == expected
     assert len(active(lesson, "kernel")) == 9
@@ -89,15 +89,13 @@ def test_an_output_lights_what_it_reads(lesson: Page, target: tuple[int, int]):
 def test_an_input_lights_the_outputs_that_read_it(lesson: Page):
     A = build(State())
     for target in ((0, 0), (1, 1), (2, 3)):
-        cell(lesson, "input", *target).hover()
-        expect(cell(lesson, "input", *target)).to_have_attribute("data-active", "self")
+        point_at(cell(lesson, "input", *target))
         assert active(lesson, "output") == {link.output for link in A.reaches(target)}
 
 
 def test_a_weight_lights_every_pair(lesson: Page):
     A = build(State())
-    cell(lesson, "kernel", 0, 0).hover()
-    expect(cell(lesson, "kernel", 0, 0)).to_have_attribute("data-active", "self")
+    point_at(cell(lesson, "kernel", 0, 0))
     valid, _ = embedding_of(A)
     links = valid.joined_by((0, 0))
     assert active(lesson, "output") == {link.output for link in links}
@@ -118,6 +116,9 @@ def test_a_pin_goes_into_the_address_and_stays_when_a_setting_changes(lesson: Pa
     thumb.focus()
     thumb.press("ArrowLeft")
     expect(cells(lesson, "output")).to_have_count(25)
+    expect(cell(lesson, "output", 1, 1)).to_have_attribute("data-pinned", "")
+    # What the pointer rests on comes before the pin: away with it.
+    lesson.mouse.move(1, 1)
     expect(cell(lesson, "output", 1, 1)).to_have_attribute("data-active", "self")
 
 

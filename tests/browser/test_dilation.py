@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from explainer.ops import layer_maps, reached
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures.dilation import State
+from tests.browser.conftest import point_at
 
 READY = '[data-role="linked-grid"][data-ready="true"]'
 
@@ -35,8 +36,7 @@ def lit(page: Page, grid: str) -> set[int]:
 
 def point(page: Page, grid: str, column: int, row: int = 0) -> None:
     """Point at a cell and wait until it is the active one."""
-    cell(page, grid, column, row).hover()
-    expect(cell(page, grid, column, row)).to_have_attribute("data-active", "self")
+    point_at(cell(page, grid, column, row))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ops import number
 from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
+from tests.browser.conftest import point_at
 
 SLIDE = "size=2&kernel=3&stride=2&padding=1&output_padding=1"
 PICTURE = '.st-key-picture [data-role="linked-grid"][data-ready="true"]'
@@ -106,8 +107,7 @@ def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
         show(lesson, view)
     A = build(D1_STRIDE).A
     for target in ((0, 0), (1, 2), (3, 3)):
-        cell(lesson, "output", *target).hover()
-        expect(cell(lesson, "output", *target)).to_have_attribute("data-active", "self")
+        point_at(cell(lesson, "output", *target))
         links = A.reads(target)
         assert active(lesson, "input") == {link.input for link in links}
         if view != "Zero insertion":
@@ -122,8 +122,7 @@ def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
 def test_an_input_lights_its_stamp(lesson: Page):
     drawn = build(D1_STRIDE).drawn
     for target in ((0, 0), (1, 0)):
-        cell(lesson, "input", *target).hover()
-        expect(cell(lesson, "input", *target)).to_have_attribute("data-active", "self")
+        point_at(cell(lesson, "input", *target))
         # The canvas counts from the frame: its first row and column are -1.
         expected = {
             (row - 1, column - 1) for row, column in (link.output for link in drawn.reaches(target))

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ops import LinearMap
 from explainer.ui.pictures.unpooling import State, compute
+from tests.browser.conftest import point_at
 
 PICTURE = '[data-role="linked-grid"][data-ready="true"]'
 GRIDS = ("input", "total", "first", "maxima", "z", "nearest", "nails", "unpooled")
@@ -35,8 +36,7 @@ def active(page: Page) -> dict[str, set[tuple[int, int]]]:
 
 
 def point(page: Page, grid: str, row: int, col: int) -> dict[str, set[tuple[int, int]]]:
-    cell(page, grid, row, col).hover()
-    expect(cell(page, grid, row, col)).to_have_attribute("data-active", "self")
+    point_at(cell(page, grid, row, col))
     return active(page)
 
 

@@ -995,7 +995,9 @@ function rowHeight({ rows }) {
 /** How far below the top of the page an element begins, wherever the page is scrolled to. */
 function topInPage(element) {
   let { top } = element.getBoundingClientRect();
-  for (let node = element; node; node = node.parentNode ?? node.host) top += node.scrollTop ?? 0;
+  for (let node = element.parentNode; node; node = node.parentNode ?? node.host) {
+    top += node.scrollTop ?? 0;
+  }
   return top;
 }
 
