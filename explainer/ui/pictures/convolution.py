@@ -212,22 +212,22 @@ def _cell_names(state: State) -> list[str]:
 def two_layers(state: State) -> Scene:
     """Two layers along one axis, and the one layer that does the same.
 
-    Raises:
-        SettingError: a layer does not fit.
+    An input too short for both is made just long enough, so that there is an output to look at.
     """
     first_kernel = inputs.weights(state.weights, (state.kernel,), state.seed)
     second_kernel = inputs.weights(state.weights, (state.kernel2,), state.seed + 1)
-    first = conv((state.size,), first_kernel, state.stride)
-    second = conv(first.output_shape, second_kernel, state.stride2)
     both = composed_kernel(first_kernel, state.stride, second_kernel)
-    one = conv((state.size,), both, state.stride * state.stride2)
-    x = inputs.digits((state.size,))
+    n = max(state.size, both.size)
+    first = conv((n,), first_kernel, state.stride)
+    second = conv(first.output_shape, second_kernel, state.stride2)
+    one = conv((n,), both, state.stride * state.stride2)
+    x = inputs.digits((n,))
     hidden = first(x)
     y = second(hidden)
     rows = [
         [grid("output", "output", y, title="after the second layer, y", letter="y")],
         [grid("hidden", "plain", hidden, title="after the first layer, h", letter="h")],
-        [grid("input", "input", x, title="input x")],
+        [grid("input", "input", x, title=f"input x, {n}")],
         [
             grid("first", "kernel", first_kernel, title="first kernel w′", letter="w′"),
             "",

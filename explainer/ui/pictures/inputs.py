@@ -20,7 +20,7 @@ _DIGITS = np.random.default_rng(5).integers(0, 10, (16, 16)).astype(np.float64)
 def digits(shape: Sequence[int]) -> Floats:
     """Digits that look like any others, the same for every size: a larger grid only adds some."""
     if len(shape) == 1:
-        return _DIGITS[0, : shape[0]].copy()
+        return _DIGITS.ravel()[: shape[0]].copy()
     return _DIGITS[: shape[0], : shape[1]].copy()
 
 

@@ -138,6 +138,15 @@ def test_the_formula_of_two_layers():
     assert texts(drawn, "output") == [number(value) for value in y[0, 0].tolist()]
 
 
+@given(STATES)
+@settings(deadline=None, max_examples=60)
+def test_two_layers_always_have_an_output(state):
+    drawn = scene(state, "Two layers")
+    both = drawn.grid("both").columns
+    assert drawn.grid("input").columns == max(state.size, both)
+    assert drawn.grid("output").columns >= 1
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_channels_are_summed_as_in_pytorch(framework):
     state = State(size=6, kernel=3, stride=2, padding=1, framework=framework)
