@@ -19,7 +19,7 @@ from explainer.fcn.geometry import PIXELS
 from explainer.fcn.labels import label_map, label_maps
 from explainer.fcn.network import fuse
 from explainer.fcn.registry import CHECKPOINTS, verified
-from explainer.fcn.result import ScoreMap, Segmentation
+from explainer.fcn.result import Run, ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES
 from explainer.fcn.weights import WeightsError
 
@@ -88,63 +88,6 @@ class PublishedSegmenter:
                 labels = {s: label.cpu().numpy() for s, label in found.items()}
             after("labels")
         return Segmentation(height, width, CLASSES, maps, labels, timings, self.device)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a network gives for a photo.
-
-    Attributes:
-        title: of the network and its mode.
-        says: the mode in a sentence.
-        results: by stride of the output, the segmentation that it belongs to. As published, each
-            output comes from a pass of its own; else all are the same object.
-        peak: bytes on the GPU at most during the run, None elsewhere.
-    """
-
-    title: str
-    says: str
-    results: Mapping[int, Segmentation]
-    peak: int | None = None
-
-    @property
-    def finest(self) -> Segmentation:
-        """The segmentation of the finest output: its scores can be taken apart by skips."""
-        return self.results[min(self.results)]
-
-    @property
-    def labels(self) -> dict[int, NDArray[np.uint8]]:
-        """(height, width) uint8 by stride of the output."""
-        return {stride: result.labels[stride] for stride, result in self.results.items()}
-
-    @property
-    def height(self) -> int:
-        """Of the photo, in pixels."""
-        return self.finest.height
-
-    @property
-    def width(self) -> int:
-        """Of the photo, in pixels."""
-        return self.finest.width
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Their names."""
-        return self.finest.classes
-
-    @property
-    def device(self) -> str:
-        """Where the network ran."""
-        return self.finest.device
-
-    @cached_property
-    def timings(self) -> dict[str, float]:
-        """Seconds by part of the net, those of several passes added."""
-        total: dict[str, float] = {}
-        for result in {id(result): result for result in self.results.values()}.values():
-            for part, seconds in result.timings.items():
-                total[part] = total.get(part, 0.0) + seconds
-        return total
 
 
 class Runner:

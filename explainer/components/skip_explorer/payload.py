@@ -4,7 +4,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, TypeGuard
 
@@ -69,20 +69,24 @@ def scores_at(
 ) -> NDArray[np.float32]:
     """Bilinear interpolation of every class's scores at pixels: shape (classes, *ys.shape).
 
-    Beyond the outermost cells their value is kept.
+    Beyond the outermost cells their values are kept or fade to 0, as the map says.
     """
 
-    def ends(pixels: NDArray[np.integer], cells: int) -> tuple[Any, Any, Any]:
-        at = np.clip((pixels - scores.lattice.first) / scores.lattice.stride, 0, cells - 1)
-        low = np.floor(at).astype(int)
-        return low, np.minimum(low + 1, cells - 1), (at - low).astype(np.float32)
+    def ends(pixels: NDArray[np.integer], cells: int) -> tuple[Any, Any, Any, Any]:
+        at = (pixels - scores.lattice.first) / scores.lattice.stride
+        inside = np.clip(at, 0, cells - 1)
+        low = np.minimum(np.floor(inside).astype(int), max(cells - 2, 0))
+        along = (inside - low).astype(np.float32)
+        kept = np.clip(1 - np.abs(at - inside), 0, 1) if scores.fades else np.ones_like(at)
+        high = np.minimum(low + 1, cells - 1)
+        return low, high, (1 - along) * kept.astype(np.float32), along * kept.astype(np.float32)
 
     values = scores.values
-    top, bottom, down = ends(ys, values.shape[1])
-    left, right, along = ends(xs, values.shape[2])
-    above = values[:, top, left] * (1 - along) + values[:, top, right] * along
-    below = values[:, bottom, left] * (1 - along) + values[:, bottom, right] * along
-    return above * (1 - down) + below * down
+    top, bottom, up, down = ends(ys, values.shape[1])
+    left, right, back, along = ends(xs, values.shape[2])
+    above = values[:, top, left] * back + values[:, top, right] * along
+    below = values[:, bottom, left] * back + values[:, bottom, right] * along
+    return above * up + below * down
 
 
 def sample_step(height: int, width: int) -> int:
@@ -96,7 +100,7 @@ def sample_step(height: int, width: int) -> int:
 def output_map(result: Segmentation, class_index: int, step: int) -> NDArray[np.float32]:
     """The finest output's scores of one class at every step-th pixel, shape (rows, columns)."""
     finest = result.sums[min(result.sums)]
-    one = ScoreMap(finest.values[class_index : class_index + 1], finest.lattice)
+    one = replace(finest, values=finest.values[class_index : class_index + 1])
     ys, xs = np.arange(0, result.height, step), np.arange(0, result.width, step)
     return scores_at(one, ys[:, None], xs[None, :])[0]
 
