@@ -169,18 +169,22 @@ def _run(options: argparse.Namespace) -> int:
 
 def _list() -> int:
     """Print the networks, their modes, and where their weights are; the exit status."""
-    from explainer.fcn.published import DEFINITIONS, figures
+    from explainer.fcn.published import DEFINITIONS, RESNET, figures
 
     for key, network in NETWORKS.items():
         print(f"{key}: {network.title}")
         for mode_key, mode in network.modes.items():
             missing = ", ".join(mode.missing())
             print(f"  --mode {mode_key}: {mode.says}{f' Needs {missing}.' if missing else ''}")
-        if key in DEFINITIONS:
-            here, paper = figures(key), DEFINITIONS[key].paper
+        if key in (*DEFINITIONS, RESNET):
+            here = figures(key)
             print(
                 f"  {here.parameters / 1e6:.1f} million parameters, {here.conv_layers} "
-                f"convolutions deep, receptive field {here.field}, stride {here.stride}\n"
+                f"convolutions deep, receptive field {here.field}, stride {here.stride}"
+            )
+        if key in DEFINITIONS:
+            paper = DEFINITIONS[key].paper
+            print(
                 f"  in the paper: {paper.parameters / 1e6:.0f} million, {paper.conv_layers}, "
                 f"{paper.field}, {paper.stride}; mean IU {paper.mean_iu}, {paper.forward_ms} ms"
             )

@@ -52,6 +52,11 @@ class Network:
     outputs: tuple[int, ...]
     modes: Mapping[str, Mode]
 
+    @property
+    def one(self) -> str | None:
+        """The name of its output if it never has another."""
+        return self.title if len(self.outputs) == 1 else None
+
 
 UNTRAINED = Mode(
     "Untrained",
@@ -106,6 +111,19 @@ NETWORKS: Mapping[str, Network] = {
         },
     ),
     "fcn-googlenet": Network("FCN-GoogLeNet", (32,), {"untrained": UNTRAINED}),
+    "fcn-resnet50": Network(
+        "FCN-ResNet50",
+        (8,),
+        {
+            "as-published": Mode(
+                "As published",
+                "torchvision's network, for comparison: dilated instead of strided, one output at "
+                "stride 8, no skips.",
+                ("fcn-resnet50",),
+            ),
+            "untrained": UNTRAINED,
+        },
+    ),
 }
 """All of them by name. FCN-GoogLeNet's weights were never released."""
 
