@@ -26,6 +26,9 @@ from urllib.parse import urlsplit
 VARIABLE = "EXPLAINER_CACHE"
 """Environment variable that names the folder of downloaded weights."""
 
+SUFFIXES = (".caffemodel", ".pth", ".pt", ".safetensors")
+"""Of files of one's own."""
+
 TIMEOUT = 20
 """Seconds without a byte after which a host is given up; a cancelled download may take as long."""
 
@@ -330,16 +333,13 @@ def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
         FileError: it cannot be read, is none of the known files, or the disk is full.
     """
     folder = folder or cache_folder()
+    _ordinary(path)
     try:
         digest = _digests(path)
         for key, checkpoint in CHECKPOINTS.items():
             for file in checkpoint.files:
                 if file.matches(digest) if file.checksums else path.name == file.name:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    _room(folder, path.stat().st_size)
-                    with _temporary(folder) as copy:
-                        shutil.copyfile(path, copy)
-                        os.replace(copy, folder / file.name)
+                    _copy(path, folder / file.name)
                     return key, folder / file.name
     except OSError as error:
         raise FileError(
@@ -347,6 +347,79 @@ def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
         ) from None
     known = ", ".join(f.name for c in CHECKPOINTS.values() for f in c.files)
     raise FileError(f"{path.name} is none of the files that are known: {known}.")
+
+
+def keep(path: Path, folder: Path | None = None) -> Path:
+    """Copies a file of one's own into the folder (by default the cache), under its own name.
+
+    Raises:
+        FileError: it cannot be read or copied, its name does not end as those of weights do or is
+            that of a published file, or there is one of that name.
+    """
+    folder = folder or cache_folder()
+    _ordinary(path)
+    if path.suffix not in SUFFIXES:
+        raise FileError(f"{path.name} does not end in {', '.join(SUFFIXES)}.")
+    if path.name in _published():
+        raise FileError(
+            f"{path.name} is the name of a published file, but its checksum differs: give your "
+            "own file another name."
+        )
+    if (folder / path.name).exists():
+        raise FileError(f"{path.name} is there already: give the new file another name.")
+    try:
+        _copy(path, folder / path.name)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be copied to {folder}: {error.strerror or error}."
+        ) from None
+    return folder / path.name
+
+
+def own_files(folder: Path | None = None) -> dict[str, Path]:
+    """The files in the folder (by default the cache) that are no published ones, by name."""
+    folder = folder or cache_folder()
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: path
+        for path in sorted(folder.iterdir())
+        if path.suffix in SUFFIXES and path.name not in _published() and path.is_file()
+    }
+
+
+def received(checkpoint: Checkpoint, folder: Path | None = None) -> int:
+    """The bytes of an interrupted download that the next one goes on from."""
+    folder = folder or cache_folder()
+    parts = (folder / f"{file.name}.part" for file in checkpoint.files if file.checksums)
+    return next((part.stat().st_size for part in parts if part.is_file()), 0)
+
+
+def _published() -> set[str]:
+    return {file.name for checkpoint in CHECKPOINTS.values() for file in checkpoint.files}
+
+
+def _ordinary(path: Path) -> None:
+    """Does nothing for an ordinary file.
+
+    Raises:
+        FileError: it is a folder, a device, a pipe (which might never end), or not there.
+    """
+    try:
+        ordinary = path.is_file()
+    except (OSError, ValueError):  # a name that no system has
+        ordinary = False
+    if not ordinary:
+        raise FileError(f"{path} is not a file on this computer.")
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copies a file; under the target's name stands all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _room(target.parent, path.stat().st_size)
+    with _temporary(target.parent) as copy:
+        shutil.copyfile(path, copy)
+        os.replace(copy, target)
 
 
 def fetch(

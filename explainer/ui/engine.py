@@ -51,6 +51,11 @@ def network() -> Segmenter:
         raise
 
 
+def exclusive() -> threading.Lock:
+    """Held while a network runs; for networks other than the shared one."""
+    return _one_at_a_time
+
+
 def segment(pixels: NDArray[np.uint8]) -> Segmentation:
     """Segment a photo, (H, W, 3) RGB; one at a time, which bounds the memory of many visitors."""
     segmenter = network()

@@ -1,4 +1,4 @@
-"""The first page: a photo and its segmentations at strides 32, 16 and 8."""
+"""The first page: a photo and its segmentations, with skips at strides 32, 16 and 8."""
 
 import html
 import time
@@ -7,20 +7,21 @@ import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
+from explainer.fcn.catalogue import NETWORKS
 from explainer.fcn.photo import PhotoError, decode
-from explainer.ui import engine, photo_source, samples, segment_views
+from explainer.ui import engine, network_view, networks, photo_source, samples, segment_views
 from explainer.ui.lessons import SEGMENT
 from explainer.ui.shell import collector, open_page
 from explainer.ui.text import plain
-from explainer.ui.visit import Encoded, Prepared, Shown, Visit, visit
-
-HEADS = ("FCN-32s", "FCN-16s", "FCN-8s")
+from explainer.ui.visit import BUNDLED, Choice, Encoded, Prepared, Shown, Visit, visit
 
 
 def show() -> None:
     """Draw the page for the visitor whose session runs this script."""
-    open_page(SEGMENT)
     now = visit()
+    networks.follow_link(now)
+    choice = now.choice if networks.ready(now.choice) else BUNDLED
+    open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
     photo_source.follow_link(now)
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     side = photo_source.draw(now)
@@ -32,11 +33,13 @@ def show() -> None:
         error.error(plain(now.error), icon=":material/broken_image:")
     if now.notice:
         notice.warning(plain(now.notice), icon=":material/link_off:")
-    known = now.known(side)
+    if choice != now.choice:
+        notice.info(network_view.absent(now.choice), icon=":material/download:")
+    known = now.known(side, choice)
     if known is None:
         try:
             with busy:
-                _segment(now, side, preview)
+                _segment(now, side, choice, preview)
         except ValueError as unusable:  # weights or a device: it says what to do
             error.error(plain(str(unusable)), icon=":material/error:")
     else:
@@ -66,7 +69,7 @@ def timing_line(shown: Shown, draw: float) -> str:
     result = shown.result
     stages = {
         "decode": shown.photo.seconds,
-        "forward": sum(result.timings.values()),
+        "forward": sum(shown.run.timings.values()),
         "draw": draw,
     }
     times = " · ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in stages.items())
@@ -96,8 +99,8 @@ def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
     return last
 
 
-def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
-    """Segment the chosen photo.
+def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> None:
+    """Segment the chosen photo with a network.
 
     Raises:
         ValueError: the weights or the device cannot be used.
@@ -105,25 +108,28 @@ def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
     assert now.chosen is not None, "follow_link chooses a photo in the first run"
     photo = _prepared(now, now.chosen, side)
     if now.shown is None:
-        preview.html(_preview(photo))
+        preview.html(_preview(photo, choice))
     with st.spinner("Loading the network"):
-        engine.network()
+        engine.network() if choice.bundled else networks.load(choice)
     with st.spinner("Segmenting"):
-        now.shown = Shown(photo, engine.segment(photo.pixels))
+        now.shown = Shown(photo, networks.run(choice, photo.pixels), choice)
     now.remember(now.shown)
     preview.empty()
 
 
-def _preview(photo: Prepared) -> str:
-    """The photo and three empty panels: what the viewer will look like, before the network ran."""
+def _preview(photo: Prepared, choice: Choice) -> str:
+    """The photo and an empty panel an output: how the viewer will look, before the network ran."""
     source = samples.data_uri(Image.fromarray(photo.pixels))
     height, width = photo.pixels.shape[:2]
     picture = f'<img src="{source}" alt="{html.escape(photo.encoded.name)}">'
+    network = NETWORKS[choice.network]
     frames = "".join(
-        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">{name}</div>'
-        for name in HEADS
+        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">'
+        f"{network.one or f'FCN-{stride}s'}</div>"
+        for stride in network.outputs
     )
-    return f'<div class="preview">{picture}{frames}</div>'
+    columns = 1 + len(network.outputs)
+    return f'<div class="preview" style="--panels: {columns}">{picture}{frames}</div>'
 
 
 def _viewer(shown: Shown) -> None:
@@ -131,6 +137,11 @@ def _viewer(shown: Shown) -> None:
     from explainer.components.segment_viewer import segment_viewer
 
     began = time.perf_counter()
-    segment_viewer(shown.result, shown.photo.pixels, key="viewer")
+    segment_viewer(shown.run, shown.photo.pixels, key="viewer")
     line = timing_line(shown, time.perf_counter() - began)
-    st.caption(" · ".join([f"**{plain(shown.photo.encoded.name)}**", line, *shown.photo.notes]))
+    names = [f"**{plain(shown.photo.encoded.name)}**"]
+    if not shown.choice.bundled:
+        names.append(f"**{plain(shown.run.title)}**")
+    st.caption(" · ".join([*names, line, *shown.photo.notes]))
+    if shown.choice.file is not None:
+        st.caption(plain(shown.run.says))

@@ -41,9 +41,12 @@ class Removal:
         return cell[0] in self.strides or cell in self.cells
 
 
-def name_of(stride: int) -> str:
-    """What the map of a stride is called on the page: "stride 32", "pool4", "pool3"."""
-    return SKIP_NAMES.get(stride, f"stride {stride}")
+def name_of(stride: int, coarsest: int = 32) -> str:
+    """What the map of a stride is called on the page: "stride 32", "pool4", "pool3".
+
+    The coarsest map is no skip.
+    """
+    return SKIP_NAMES[stride] if stride < coarsest else f"stride {stride}"
 
 
 def signed(hundredths: int) -> str:
@@ -205,7 +208,7 @@ def ledger_payload(
         parts.append(
             {
                 "stride": part.stride,
-                "name": name_of(part.stride),
+                "name": name_of(part.stride, original.parts[0].stride),
                 "value": signed(shown),
                 "negative": shown < 0,
                 "magnitude": signed(abs(shown)),
@@ -265,6 +268,7 @@ def payload(
     removal: Removal | None = None,
     changed: Segmentation | None = None,
     words: str = "",
+    head: str = "",
 ) -> dict[str, Any]:
     """Everything that the picture shows, JSON-ready.
 
@@ -275,6 +279,7 @@ def payload(
         pixel: (y, x) whose ledger is shown.
         removal: what is taken out; with it, `changed` is `result.without(...)` of just that.
         words: what the removal did, in a sentence.
+        head: the name of the output; FCN-8s where it is empty and the finest stride is 8.
 
     Raises:
         ValueError: the photo has another size than the result.
@@ -316,7 +321,7 @@ def payload(
         maps.append(
             {
                 "stride": stride,
-                "name": name_of(stride),
+                "name": name_of(stride, strides[0]),
                 "first": result.scores[stride].lattice.first,
                 "largest": float(np.abs(result.scores[stride].values[class_index]).max()),
                 "rows": added.shape[0],
@@ -344,7 +349,7 @@ def payload(
             "values": _base64(np.round(output * (32767 / largest)).astype(np.int16)),
         },
         "limit": limit,
-        "head": f"FCN-{finest}s",
+        "head": head or f"FCN-{finest}s",
         "before": label_layer(before),
         "after": label_layer(after) if removal else None,
         "changes": change_layer(before, after) if removal else None,
@@ -355,21 +360,21 @@ def payload(
         "wins": bool(scores_here[class_index] >= scores_here[other]),
         "removedCells": [",".join(map(str, cell)) for cell in sorted(removal.cells)],
         "removedStrides": sorted(removal.strides),
-        "without": without_text(removal),
+        "without": without_text(removal, strides[0]),
         "words": words,
     }
 
 
-def without_text(removal: Removal) -> str:
+def without_text(removal: Removal, coarsest: int = 32) -> str:
     """What is missing, in words: "without pool3 and 2 cells of stride 32"; empty if nothing."""
-    things = [name_of(stride) for stride in sorted(removal.strides, reverse=True)]
+    things = [name_of(stride, coarsest) for stride in sorted(removal.strides, reverse=True)]
     cells = [cell for cell in removal.cells if cell[0] not in removal.strides]
     for stride in sorted({cell[0] for cell in cells}, reverse=True):
         here = sorted(cell for cell in cells if cell[0] == stride)
         if len(here) == 1:
-            things.append(f"cell ({here[0][1]}, {here[0][2]}) of {name_of(stride)}")
+            things.append(f"cell ({here[0][1]}, {here[0][2]}) of {name_of(stride, coarsest)}")
         else:
-            things.append(f"{len(here)} cells of {name_of(stride)}")
+            things.append(f"{len(here)} cells of {name_of(stride, coarsest)}")
     if not things:
         return ""
     return "without " + ", ".join(things[:-1]) + (" and " if things[1:] else "") + things[-1]

@@ -1,0 +1,341 @@
+"""The other networks: which one a visitor chose, the one that is loaded, and the weights' files.
+
+Everyone may run a network whose weights are on this machine. What changes the machine (downloads,
+files taken by their path) is for those who sit at it, unless its owner says otherwise.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from explainer.fcn import registry
+from explainer.fcn.catalogue import NETWORKS, SMALL, Mode, mode_of
+from explainer.ui import engine
+from explainer.ui.text import plain
+from explainer.ui.visit import BUNDLED, Choice, Visit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from explainer.fcn.result import Run
+    from explainer.fcn.runs import Runner
+
+NETWORK, MODE, FILE = "network", "mode", "weights"
+"""Parameters of the address."""
+
+OWN = Mode("A file of your own", "A file from the folder of weights, in one pass.")
+OWN_KEY = "own-file"
+
+VARIABLE = "EXPLAINER_WEIGHTS"
+"""Who may download weights and name files: "local" (the default), "anyone" or "nobody"."""
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
+
+
+# ------------------------------------------------------------------------------------ the choice
+
+
+def follow_link(now: Visit) -> None:
+    """Choose the network that the address names, where that is new."""
+    link = tuple(st.query_params.get(name) for name in (NETWORK, MODE, FILE))
+    if link == now.network_link:
+        return
+    try:
+        now.choice = parse(*link)
+    except ValueError as error:
+        now.notice = f"{error} Here is {NETWORKS[SMALL].title}."
+        now.choice = BUNDLED
+    _write_link(now)
+
+
+def parse(network: str | None, mode: str | None = None, file: str | None = None) -> Choice:
+    """What the three parameters of the address choose.
+
+    Raises:
+        ValueError: there is no such network, mode or file.
+    """
+    if network is None:
+        if mode is not None or file is not None:
+            raise ValueError("The link names a mode or weights, but no network.")
+        return BUNDLED
+    if network not in NETWORKS:
+        raise ValueError(
+            f"The link asks for a network that does not exist. There are: {', '.join(NETWORKS)}."
+        )
+    title = NETWORKS[network].title
+    if mode == OWN_KEY and network != SMALL:
+        if file not in registry.own_files():
+            raise ValueError(f"The file that the link names for {title} is not on this machine.")
+        return Choice(network, OWN_KEY, file)
+    try:
+        found, _ = mode_of(network, mode)
+    except ValueError:
+        modes = ", ".join(NETWORKS[network].modes)
+        raise ValueError(
+            f"The link asks for a mode that {title} does not have. There are: {modes}."
+        ) from None
+    return Choice(network, found)
+
+
+def choose(now: Visit, choice: Choice) -> None:
+    """Take a choice; in a widget's callback."""
+    now.choice = choice
+    now.error = now.notice = ""
+    _write_link(now)
+
+
+def _write_link(now: Visit) -> None:
+    """The choice in the address; the bundled network leaves nothing there."""
+    choice = now.choice
+    wanted = (None, None, None) if choice.bundled else (choice.network, choice.mode, choice.file)
+    for name, value in zip((NETWORK, MODE, FILE), wanted, strict=True):
+        if value is not None:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
+    now.network_link = wanted
+
+
+def mode(choice: Choice) -> Mode:
+    """How the network of a choice is run."""
+    return OWN if choice.mode == OWN_KEY else NETWORKS[choice.network].modes[choice.mode]
+
+
+def ready(choice: Choice) -> bool:
+    """Whether all weights of a choice are on this machine."""
+    if choice.mode == OWN_KEY:
+        return choice.file in registry.own_files()
+    return not mode(choice).missing()
+
+
+def title(choice: Choice) -> str:
+    """Such as "FCN-VGG16, as published"."""
+    how = choice.file or mode(choice).title
+    return f"{NETWORKS[choice.network].title}, {how if choice.file else how[0].lower() + how[1:]}"
+
+
+def sentence(choice: Choice) -> str:
+    """What the page shows, under its title."""
+    return f"**{plain(title(choice))}.** {mode(choice).says}"
+
+
+# ------------------------------------------------------------------------------------ running it
+
+
+@dataclass
+class _Held:
+    """The one large network in memory."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    key: tuple[object, ...] | None = None
+    runner: Runner | None = None
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _held() -> _Held:
+    return _Held()
+
+
+def load(choice: Choice) -> Runner:
+    """The network of a choice; the one before leaves the memory first.
+
+    Raises:
+        ValueError: weights are missing, altered or of another network, or the device is not there.
+    """
+    from explainer.fcn import runs  # imports PyTorch
+
+    held = _held()
+    with held.lock:
+        try:
+            own = registry.own_files()[choice.file] if choice.file else None
+            paths = [own] if own else _published(choice)
+            # A file that was replaced since is read again.
+            stamps = ((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+            key = (choice, *stamps)
+            if held.key != key or held.runner is None:
+                held.key = held.runner = None
+                known = None if own else choice.mode
+                held.runner = runs.load(choice.network, known, weights=own)
+                held.key = key
+        except (KeyError, OSError):
+            raise ValueError(f"The weights of {title(choice)} are not there any more.") from None
+        except (MemoryError, RuntimeError) as error:
+            raise ValueError(_no_room(choice, error)) from None
+        return held.runner
+
+
+def _published(choice: Choice) -> list[Path]:
+    """The published files of a choice that are there."""
+    found = (registry.find(registry.CHECKPOINTS[key]) for key in mode(choice).checkpoints)
+    return [file[1] for file in found if file]
+
+
+def run(choice: Choice, pixels: NDArray[np.uint8]) -> Run:
+    """Segment a photo, (H, W, 3) RGB, with the network of a choice; one at a time.
+
+    Raises:
+        ValueError: the network cannot be loaded, or needs more memory than there is.
+    """
+    from explainer.fcn.result import Run  # imports PyTorch
+
+    if choice.bundled:
+        found = NETWORKS[SMALL]
+        return Run.single(engine.segment(pixels), found.title, mode(choice).says)
+    runner = load(choice)
+    try:
+        with engine.exclusive():
+            return runner(pixels)
+    except (MemoryError, RuntimeError) as error:
+        raise ValueError(_no_room(choice, error)) from None
+
+
+def _no_room(choice: Choice, error: Exception) -> str:
+    reason = str(error).splitlines()[0][:160] if str(error) else "out of memory"
+    return (
+        f"{title(choice)} could not run here ({reason}): choose a smaller longest side or another "
+        "network."
+    )
+
+
+# -------------------------------------------------------------------------------- who may do what
+
+
+def may_change_files() -> bool:
+    """Whether this visitor may download weights and name files of this machine."""
+    who = os.environ.get(VARIABLE, "local").strip().lower()
+    if who == "anyone":
+        return True
+    headers = {key.title(): value for key, value in st.context.headers.items()}
+    return who == "local" and is_local(st.context.ip_address, headers)
+
+
+def is_local(ip: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether a browser on this machine opened the page.
+
+    The connection comes from this machine (Streamlit then gives None for its address), the name in
+    the address bar is this machine's own (a page elsewhere that resolves to it is not), and no
+    proxy passed it on. A proxy on this machine that says nothing of itself cannot be told apart.
+
+    Args:
+        ip: of the connection.
+        headers: of the request, with names such as "Host" and "X-Forwarded-For".
+    """
+    if ip is not None and not _loopback(ip):
+        return False
+    if any(name in headers for name in _FORWARDED):
+        return False
+    origin = headers.get("Origin", "").partition("://")[2]
+    named = [headers.get("Host", ""), *([origin] if origin else [])]
+    return all(_loopback(_host(name)) for name in named)
+
+
+def _host(authority: str) -> str:
+    """The host in "host:port", "[::1]:port" or "host"."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def take(path: Path, network: str) -> Choice:
+    """Copy a file of this machine into the folder of weights; the choice that runs it.
+
+    A published file is known by its checksum. Another one is read first, so that nothing but the
+    network's weights is kept.
+
+    Raises:
+        ValueError: no such file, or none that can be used.
+    """
+    from explainer.fcn.checkpoints import load as read  # imports PyTorch
+
+    path = path.expanduser()
+    try:
+        key, _ = registry.adopt(path)
+    except registry.FileError as unknown:
+        if not path.is_file() or path.suffix not in registry.SUFFIXES:
+            raise unknown from None
+        read(path, network)
+        return Choice(network, OWN_KEY, registry.keep(path).name)
+    checkpoint = registry.CHECKPOINTS[key]
+    modes = NETWORKS[checkpoint.network].modes
+    usable = [name for name, found in modes.items() if key in found.checkpoints]
+    whole = [name for name in usable if not modes[name].missing()]
+    return Choice(checkpoint.network, (whole or usable)[0])
+
+
+# -------------------------------------------------------------------------------------- downloads
+
+
+@dataclass
+class Downloads:
+    """Downloads for all visitors, one after the other, in a thread of their own.
+
+    Attributes:
+        waiting: keys of the checkpoints still to come, the current one first; empty when idle.
+        progress: of the current one.
+        outcome: how the last one ended, in a sentence; empty while one runs or if all went well.
+    """
+
+    waiting: tuple[str, ...] = ()
+    progress: registry.Progress | None = None
+    outcome: str = ""
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, keys: Iterable[str]) -> None:
+        """Download checkpoints in the background, unless something is downloaded already."""
+        with self._lock:
+            if self.waiting:
+                return
+            self.waiting, self.outcome, self.progress = tuple(keys), "", None
+            self._cancelled.clear()
+        threading.Thread(target=self._run, name="download weights", daemon=True).start()
+
+    def cancel(self) -> None:
+        """End soon; what has arrived is kept where it can be gone on from."""
+        self._cancelled.set()
+
+    def _run(self) -> None:
+        try:
+            while self.waiting:
+                registry.fetch(
+                    registry.CHECKPOINTS[self.waiting[0]],
+                    progress=self._report,
+                    cancelled=self._cancelled.is_set,
+                )
+                self.waiting, self.progress = self.waiting[1:], None
+        except registry.Cancelled:
+            self.outcome = "The download was cancelled."
+        except registry.FileError as error:
+            self.outcome = str(error)
+        except Exception as error:  # a thread's traceback would be seen by nobody
+            self.outcome = f"The download failed: {type(error).__name__}."
+            raise
+        finally:
+            self.waiting = ()
+
+    def _report(self, progress: registry.Progress) -> None:
+        self.progress = progress
+
+
+@st.cache_resource(show_spinner=False)
+def downloads() -> Downloads:
+    """The one queue of downloads of this server."""
+    return Downloads()
