@@ -282,11 +282,10 @@ def _table(shown: Shown | None = None) -> str:
     }
     if shown is not None:
         forward = f"**{1000 * sum(shown.run.timings.values()):.0f}**"
-        count = shown.run.passes
-        label = (
-            f"forward in ms, {count} passes: measured" if count > 1 else "forward in ms: measured"
-        )
-        rows[label] = [forward if name == shown.choice.network else "" for name in order]
+        passes = f", {shown.run.passes} passes" if shown.run.passes > 1 else ""
+        rows[f"forward in ms{passes}: measured"] = [
+            forward if name == shown.choice.network else "" for name in order
+        ]
     head, *body = ("| " + " | ".join((label, *cells)) + " |" for label, cells in rows.items())
     return "\n".join([head, "|---|" + "---:|" * len(order), *body])
 

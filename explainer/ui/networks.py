@@ -52,7 +52,7 @@ def follow_link(now: Visit) -> None:
     try:
         now.choice = parse(*link)
     except ValueError as error:
-        now.notice = f"{error} Here is {NETWORKS[SMALL].title}."
+        now.notice = f"{now.notice} {error} Here is {NETWORKS[SMALL].title}.".strip()
         now.choice = BUNDLED
     _write_link(now)
 

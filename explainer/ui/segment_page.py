@@ -19,10 +19,10 @@ from explainer.ui.visit import BUNDLED, Choice, Encoded, Prepared, Shown, Visit,
 def show() -> None:
     """Draw the page for the visitor whose session runs this script."""
     now = visit()
+    photo_source.follow_link(now)
     networks.follow_link(now)
     choice = now.choice if networks.ready(now.choice) else BUNDLED
     open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
-    photo_source.follow_link(now)
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     side = photo_source.draw(now)
     # Places of their own for all that is there in some runs only: an element that moves is drawn
@@ -41,6 +41,10 @@ def show() -> None:
             with busy:
                 _segment(now, side, choice, preview)
         except ValueError as unusable:  # weights or a device: it says what to do
+            if not choice.bundled:
+                networks.choose(now, BUNDLED)
+                now.error = str(unusable)
+                st.rerun()
             error.error(plain(str(unusable)), icon=":material/error:")
     else:
         now.shown = known

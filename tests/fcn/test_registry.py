@@ -25,6 +25,8 @@ from explainer.fcn.registry import (
     cache_folder,
     fetch,
     find,
+    keep,
+    own_files,
     verified,
 )
 
@@ -289,7 +291,7 @@ def test_a_file_that_one_has(tmp_path, monkeypatch):
     mine.write_bytes(b"2")
     with pytest.raises(FileError, match=r"none of the files that are known: w.pth, unsigned"):
         adopt(mine, cache)
-    with pytest.raises(FileError, match="cannot be copied"):
+    with pytest.raises(FileError, match="is not a file"):
         adopt(tmp_path / "none", cache)
 
 
@@ -351,3 +353,37 @@ def test_which_mode(tmp_path, monkeypatch):
         mode_of("vgg")
     with pytest.raises(ValueError, match="FCN-AlexNet has no mode 'at-once': choose one of as-pub"):
         mode_of("fcn-alexnet", "at-once")
+
+
+def test_files_of_ones_own(tmp_path):
+    cache = tmp_path / "cache"
+    assert own_files(cache) == {}
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(DATA)
+    assert keep(mine, cache).read_bytes() == DATA
+    (cache / "notes.txt").write_text("no weights")
+    (cache / "half.pth.part").write_bytes(b"1")
+    (cache / "folder.pth").mkdir()
+    (cache / "fcn8s_from_caffe.pth").write_bytes(b"a published name")
+    assert own_files(cache) == {"mine.pth": cache / "mine.pth"}
+    with pytest.raises(FileError, match="there already"):
+        keep(mine, cache)
+    for name, says in {
+        "mine.txt": "does not end in",
+        "fcn8s_from_caffe.pth": "name of a published file",
+    }.items():
+        (tmp_path / name).write_bytes(DATA)
+        with pytest.raises(FileError, match=says):
+            keep(tmp_path / name, cache)
+    with pytest.raises(FileError, match="is not a file"):
+        keep(tmp_path / "none.pth", cache)
+    with pytest.raises(FileError, match="is not a file"):
+        keep(Path("a\0b.pth"), cache)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "endless.pth")
+    for take in (adopt, keep):
+        with pytest.raises(FileError, match="is not a file"):
+            take(tmp_path / "endless.pth", tmp_path)
