@@ -326,7 +326,7 @@ def test_the_records():
             assert file.name not in seen
             seen.add(file.name)
             assert file.hosts
-            assert 200e6 < file.size < 600e6
+            assert 100e6 < file.size < 600e6
             for algorithm, digest in file.checksums:
                 assert int(digest, 16)
                 full = {"md5": 32, "sha1": 40, "sha256": 64}[algorithm]
