@@ -1,4 +1,4 @@
-"""The other networks in a real browser: exact probabilities, choosing one, files that are hostile."""
+"""The other networks in a real browser: exact scores, choosing one, hostile files."""
 
 import base64
 import pickle
@@ -125,7 +125,6 @@ def test_choosing_a_network_by_keyboard(
     expect(page.locator(f"{VIEWER}:not([data-probe=''])")).to_have_count(1)
     reading = page.locator('[data-role="readout"] [data-stride="32"] .probability')
     expect(reading).to_have_text(re.compile(r"^\d+\.\d%$"))
-    page.keyboard.press("w")
     # The link opens the same again.
     page.goto(page.url)
     shows(page, "FCN-GoogLeNet")
