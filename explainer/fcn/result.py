@@ -151,6 +151,13 @@ class Segmentation:
     def _tensors(self) -> dict[int, torch.Tensor]:
         return {s: torch.from_numpy(scores.values)[None] for s, scores in self.scores.items()}
 
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays that it keeps."""
+        scores = sum(found.values.nbytes for found in self.scores.values())
+        # Sums and upsampled maps are derived when asked for, and then kept too.
+        return 3 * scores + sum(found.nbytes for found in self.labels.values())
+
     def _weights(self, stride: int, output: int, pixel: int, axis: int) -> dict[int, float]:
         """The cells of a map, and their weights, that reach a pixel of an output, along one axis.
 
@@ -305,6 +312,11 @@ class Run:
     def passes(self) -> int:
         """How many passes gave the outputs."""
         return len({id(result) for result in self.results.values()})
+
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays that it keeps."""
+        return sum({id(result): result.nbytes for result in self.results.values()}.values())
 
     @property
     def finest(self) -> Segmentation:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from explainer.fcn import registry
 from explainer.fcn.catalogue import NETWORKS, SMALL, Mode, mode_of
 from explainer.ui import engine
 from explainer.ui.text import plain
-from explainer.ui.visit import BUNDLED, Choice, Visit
+from explainer.ui.visit import BUNDLED, Choice, Prepared, Shown, Visit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,71 +131,111 @@ def sentence(choice: Choice) -> str:
 # ------------------------------------------------------------------------------------ running it
 
 
-@dataclass
-class _Held:
-    """The one large network in memory."""
+def segment(
+    choice: Choice, photo: Prepared, waiting: Callable[[int], object] | None = None
+) -> Shown:
+    """Segment a photo with the network of a choice.
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    key: tuple[object, ...] | None = None
+    Args:
+        waiting: as in `engine.segment`.
+
+    Raises:
+        Busy: too many visitors wait.
+        ValueError: the network cannot be loaded, or needs more memory than there is.
+    """
+    if not choice.bundled:
+        return Shown(photo, run(choice, photo.pixels, waiting), choice)
+    from explainer.fcn.result import Run  # imports PyTorch
+
+    answer = engine.segment(photo.pixels, waiting)
+    pixels = photo.pixels if answer.pixels is None else answer.pixels
+    return Shown(
+        replace(photo, pixels=pixels, notes=photo.notes + answer.notes),
+        Run.single(answer.result, NETWORKS[SMALL].title, mode(choice).says),
+        choice,
+    )
+
+
+def run(
+    choice: Choice, pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None = None
+) -> Run:
+    """Segment a photo, (H, W, 3) RGB, with another network than the bundled one, in its turn.
+
+    Raises as `segment` does.
+    """
+    from explainer.fcn.engine import free_memory, key_of  # imports PyTorch
+
+    held = _held()
+
+    def work(bundled: object) -> Run:
+        try:
+            return held.load(choice)(pixels)
+        except (MemoryError, RuntimeError) as error:
+            held.drop()
+            free_memory()
+            raise ValueError(_no_room(choice, error)) from None
+
+    return engine.run(work, waiting, key_of(pixels, repr(_files(choice))))
+
+
+@dataclass
+class Held:
+    """The one network in memory beside the bundled one; only the engine's thread touches it."""
+
+    files: tuple[object, ...] | None = None
     runner: Runner | None = None
+
+    def load(self, choice: Choice) -> Runner:
+        """The network of a choice; the one before leaves the memory first.
+
+        Raises:
+            ValueError: weights are missing, altered or of another network, or the device is not
+                there.
+        """
+        from explainer.fcn import runs  # imports PyTorch
+
+        files = _files(choice)
+        if self.runner is None or self.files != files:
+            self.drop()
+            own = _own(choice)
+            self.runner = runs.load(choice.network, None if own else choice.mode, weights=own)
+            self.files = files
+        return self.runner
+
+    def drop(self) -> None:
+        """Let the memory go."""
+        self.files = self.runner = None
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _held() -> _Held:
-    return _Held()
+def _held() -> Held:
+    return Held()
 
 
-def load(choice: Choice) -> Runner:
-    """The network of a choice; the one before leaves the memory first.
+def _files(choice: Choice) -> tuple[object, ...]:
+    """What tells a network apart from others: its choice, and the files as they are now.
 
     Raises:
-        ValueError: weights are missing, altered or of another network, or the device is not there.
+        ValueError: a file is not there any more.
     """
-    from explainer.fcn import runs  # imports PyTorch
+    try:
+        own = _own(choice)
+        paths = [own] if own else _published(choice)
+        stats = [(path, path.stat()) for path in paths]
+    except (KeyError, OSError):
+        raise ValueError(f"The weights of {title(choice)} are not there any more.") from None
+    return (choice, *((str(path), found.st_mtime_ns, found.st_size) for path, found in stats))
 
-    held = _held()
-    with held.lock:
-        try:
-            own = registry.own_files()[choice.file] if choice.file else None
-            paths = [own] if own else _published(choice)
-            # A file that was replaced since is read again.
-            stamps = ((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
-            key = (choice, *stamps)
-            if held.key != key or held.runner is None:
-                held.key = held.runner = None
-                known = None if own else choice.mode
-                held.runner = runs.load(choice.network, known, weights=own)
-                held.key = key
-        except (KeyError, OSError):
-            raise ValueError(f"The weights of {title(choice)} are not there any more.") from None
-        except (MemoryError, RuntimeError) as error:
-            raise ValueError(_no_room(choice, error)) from None
-        return held.runner
+
+def _own(choice: Choice) -> Path | None:
+    """A choice's file of one's own. KeyError: it is not there."""
+    return registry.own_files()[choice.file] if choice.file else None
 
 
 def _published(choice: Choice) -> list[Path]:
     """The published files of a choice that are there."""
     found = (registry.find(registry.CHECKPOINTS[key]) for key in mode(choice).checkpoints)
     return [file[1] for file in found if file]
-
-
-def run(choice: Choice, pixels: NDArray[np.uint8]) -> Run:
-    """Segment a photo, (H, W, 3) RGB, with the network of a choice; one at a time.
-
-    Raises:
-        ValueError: the network cannot be loaded, or needs more memory than there is.
-    """
-    from explainer.fcn.result import Run  # imports PyTorch
-
-    if choice.bundled:
-        found = NETWORKS[SMALL]
-        return Run.single(engine.segment(pixels), found.title, mode(choice).says)
-    runner = load(choice)
-    try:
-        with engine.exclusive():
-            return runner(pixels)
-    except (MemoryError, RuntimeError) as error:
-        raise ValueError(_no_room(choice, error)) from None
 
 
 def _no_room(choice: Choice, error: Exception) -> str:

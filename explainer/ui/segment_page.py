@@ -40,12 +40,13 @@ def show() -> None:
         try:
             with busy:
                 _segment(now, side, choice, preview)
-        except ValueError as unusable:  # weights or a device: it says what to do
-            if not choice.bundled:
+        except (ValueError, RuntimeError) as unusable:  # it says what to do
+            if isinstance(unusable, ValueError) and not choice.bundled:
                 networks.choose(now, BUNDLED)
                 now.error = str(unusable)
                 st.rerun()
             error.error(plain(str(unusable)), icon=":material/error:")
+            st.button("Try again", icon=":material/refresh:")
     else:
         now.shown = known
     if now.shown is None:
@@ -108,17 +109,25 @@ def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> 
 
     Raises:
         ValueError: the weights or the device cannot be used.
+        RuntimeError: too many visitors wait, or memory ran out everywhere.
     """
     assert now.chosen is not None, "follow_link chooses a photo in the first run"
     photo = _prepared(now, now.chosen, side)
     if now.shown is None:
         preview.html(_preview(photo, choice))
     with st.spinner("Loading the network"):
-        engine.network() if choice.bundled else networks.load(choice)
+        engine.seat()
     with st.spinner("Segmenting"):
-        now.shown = Shown(photo, networks.run(choice, photo.pixels), choice)
+        place = st.empty()
+        now.shown = networks.segment(choice, photo, lambda ahead: place.markdown(queue_line(ahead)))
+        place.empty()
     now.remember(now.shown)
     preview.empty()
+
+
+def queue_line(ahead: int) -> str:
+    """What a visitor reads who waits, e.g. "3 photos before yours"."""
+    return "" if ahead == 0 else f"{ahead} photo{'s' if ahead > 1 else ''} before yours"
 
 
 def _preview(photo: Prepared, choice: Choice) -> str:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from explainer.fcn.photo import decode, fit
 from explainer.fcn.result import Run
+from explainer.fcn.segmenter import Segmenter
 from explainer.fcn.voc import PALETTE
-from explainer.ui import downloads, engine, samples
+from explainer.ui import downloads, samples
 from explainer.ui.segment_page import prepare
 from explainer.ui.segment_views import own_size
 from explainer.ui.snippets import command_line, python_lines
@@ -28,7 +29,7 @@ def shown() -> Shown:
     buffer = io.BytesIO()
     cat.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", exif=exif)
     photo = prepare(Encoded("cat.jpg", buffer.getvalue()), 384)
-    return Shown(photo, Run.single(engine.segment(photo.pixels)))
+    return Shown(photo, Run.single(Segmenter.load(device="cpu")(photo.pixels)))
 
 
 def opened(data: bytes) -> Image.Image:

@@ -3,7 +3,9 @@
 import os
 import pickle
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +15,9 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from explainer.fcn import registry
+from explainer.fcn import registry, runs
 from explainer.fcn.catalogue import NETWORKS
+from explainer.fcn.engine import Busy
 from explainer.fcn.registry import CHECKPOINTS, File, FileError
 from explainer.ui import networks, snippets
 from explainer.ui.networks import Downloads, is_local, parse
@@ -258,20 +261,66 @@ def test_a_published_name_with_another_content(visit_page, cache):
 
 
 @pytest.mark.usefixtures("thin")
-def test_only_one_large_network_is_held(cache):
-    first = networks.load(Choice("fcn-vgg16", "untrained"))
-    assert networks.load(Choice("fcn-vgg16", "untrained")) is first
+def test_a_network_is_kept_until_another_one_or_another_file_is_asked_for(cache):
+    held = networks._held()
+    first = held.load(Choice("fcn-vgg16", "untrained"))
+    assert held.load(Choice("fcn-vgg16", "untrained")) is first
     torch.save(release(16, seed=3), cache / "mine.pth")
     own = Choice("fcn-vgg16", "own-file", "mine.pth")
-    second = networks.load(own)
-    assert networks._held().runner is second
-    assert second.outputs == (32, 16)
+    assert held.load(own).outputs == (32, 16)
     torch.save(release(8, seed=3), cache / "mine.pth")  # the file was replaced: read again
     os.utime(cache / "mine.pth", ns=(1, 1))
-    assert networks.load(own).outputs == (32, 16, 8)
+    assert held.load(own).outputs == (32, 16, 8)
     (cache / "mine.pth").unlink()
     with pytest.raises(ValueError, match="not there any more"):
-        networks.load(own)
+        held.load(own)
+    with pytest.raises(ValueError, match="not there any more"):
+        networks.run(own, PHOTO)
+
+
+@pytest.mark.usefixtures("thin")
+def test_visitors_of_different_networks_never_have_two_in_memory(monkeypatch, cache):
+    torch.save(release(16, seed=3), cache / "mine.pth")
+    choices = [
+        Choice("fcn-vgg16", "untrained"),
+        Choice("fcn-vgg16", "own-file", "mine.pth"),
+        Choice("fcn-googlenet", "untrained"),
+    ]
+    load, alive, threads = runs.load, weakref.WeakSet(), set()
+
+    def watched(*args, **options):
+        assert not alive, "the one before has left the memory"
+        threads.add(threading.current_thread().name)
+        runner = load(*args, **options)
+        alive.add(runner)
+        return runner
+
+    monkeypatch.setattr(runs, "load", watched)
+    with ThreadPoolExecutor(6) as visitors:
+        asked = [
+            visitors.submit(networks.run, choice, np.roll(PHOTO, turn, axis=0))
+            for turn in range(3)
+            for choice in choices
+        ]
+        outputs = [future.result(120).outputs for future in asked]
+    assert outputs == [(32, 16, 8), (32, 16), (32,)] * 3
+    assert threads == {"the network"}
+
+
+@pytest.mark.usefixtures("thin")
+def test_an_answer_is_remembered_for_its_network_and_its_file(monkeypatch, cache):
+    torch.save(release(16, seed=3), cache / "mine.pth")
+    own, untrained = Choice("fcn-vgg16", "own-file", "mine.pth"), Choice("fcn-vgg16", "untrained")
+    before = networks.run(own, PHOTO)
+    other = networks.run(untrained, PHOTO)
+    assert other.outputs != before.outputs
+    loaded = networks._held().runner
+    assert networks.run(own, PHOTO) is before
+    assert networks._held().runner is loaded, "what is known needs no network"
+    torch.save(release(16, seed=4), cache / "mine.pth")
+    os.utime(cache / "mine.pth", ns=(1, 1))
+    after = networks.run(own, PHOTO)
+    assert (after.finest.scores[32].values != before.finest.scores[32].values).any()
 
 
 @pytest.mark.usefixtures("thin")
@@ -281,9 +330,32 @@ def test_too_little_memory_is_explained(monkeypatch, error):
         raise error
 
     choice = Choice("fcn-vgg16", "untrained")
-    monkeypatch.setattr(networks.load(choice).__class__, "__call__", fails)
-    with pytest.raises(ValueError, match=r"could not run here \(.*out of memory.*smaller"):
-        networks.run(choice, PHOTO)
+    photo = np.full_like(PHOTO, len(str(error)))  # one whose answer is not remembered
+    with monkeypatch.context() as patched:
+        patched.setattr(runs.Runner, "__call__", fails)
+        with pytest.raises(ValueError, match=r"could not run here \(.*out of memory.*smaller"):
+            networks.run(choice, photo)
+    assert networks._held().runner is None, "others need the memory"
+    assert networks.run(choice, photo).outputs == (32, 16, 8)
+
+
+@pytest.mark.usefixtures("thin")
+def test_when_too_many_wait_the_choice_is_kept(visit_page, monkeypatch):
+    def busy(*_: object) -> None:
+        raise Busy(64)
+
+    app = visit_page()
+    with monkeypatch.context() as patched:
+        patched.setattr(networks.engine, "run", busy)
+        app.query_params["network"], app.query_params["mode"] = "fcn-vgg16", "untrained"
+        app.run()
+    assert "64 visitors wait" in app.error[0].value
+    assert state(app).choice == Choice("fcn-vgg16", "untrained")
+    next(button for button in app.button if button.label == "Try again").click().run()
+    assert not app.error
+    shown = state(app).shown
+    assert shown is not None
+    assert shown.choice == Choice("fcn-vgg16", "untrained")
 
 
 # ---------------------------------------------------------------------------------- who may do what
