@@ -52,6 +52,11 @@ SECTIONS = {
             "how near the pass comes to what the device can compute and move",
         ),
         Section(
+            "paper",
+            "explainer.bench.paper_net",
+            "FCN-VGG16 at 500×500: one pass against three nets, roofline, dense upsampling",
+        ),
+        Section(
             "cpu",
             "explainer.bench.cpu_path",
             "threads, memory format, dtype and warm-up on the processor",
