@@ -229,8 +229,10 @@ def _fetch(key: str, unasked: bool) -> int:
             text = f"\r{now.host}: {_megabytes(now.received)}, {min(done, 100)} %"
             print(text, end="", file=sys.stderr, flush=True)
 
+    from explainer.fcn.checkpoints import load  # imports PyTorch
+
     try:
-        path = registry.fetch(checkpoint, progress=progress)
+        path = registry.fetch(checkpoint, check=load, progress=progress)
     except registry.FileError as error:
         return _complain(str(error), 1)
     finally:
@@ -242,9 +244,11 @@ def _fetch(key: str, unasked: bool) -> int:
 
 def _adopt(path: Path) -> int:
     """Keep a copy of a published file; the exit status."""
+    from explainer.fcn.checkpoints import load  # imports PyTorch
+
     try:
-        key, copy = registry.adopt(path)
-    except registry.FileError as error:
+        key, copy = registry.adopt(path, check=load)
+    except ValueError as error:
         return _complain(str(error), 1)
     print(f"{registry.CHECKPOINTS[key].title}: {copy}")
     return 0

@@ -29,6 +29,10 @@ VARIABLE = "EXPLAINER_CACHE"
 SUFFIXES = (".caffemodel", ".pth", ".pt", ".safetensors")
 """Of files of one's own."""
 
+LARGEST = 4 * 2**30
+"""Bytes of a file of one's own, which may hold an optimiser's state too. The largest published one
+has an eighth; a checksum of more would take minutes."""
+
 TIMEOUT = 20
 """Seconds without a byte after which a host is given up; a cancelled download may take as long."""
 
@@ -38,6 +42,10 @@ MEGABYTE = 10**6
 
 class FileError(ValueError):
     """A file of weights cannot be had; the message says why and what to do."""
+
+
+class UnknownFile(FileError):
+    """A file that is none of the published ones."""
 
 
 class Cancelled(Exception):
@@ -103,6 +111,11 @@ class Checkpoint:
     def size(self) -> int:
         """About how many bytes a download has."""
         return self.files[0].size
+
+
+Check = Callable[[Path, str], object]
+"""Reads a file as the weights of a network of `explainer.fcn.catalogue`, and raises a ValueError
+where it does not hold them: `explainer.fcn.checkpoints.load`."""
 
 
 @dataclass(frozen=True)
@@ -321,16 +334,20 @@ def verified(checkpoint: Checkpoint, folder: Path | None = None) -> Path:
     )
 
 
-def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
+def adopt(
+    path: Path, folder: Path | None = None, *, check: Check = lambda path, network: None
+) -> tuple[str, Path]:
     """Copies a file into the folder (by default the cache), if it is a published one.
 
-    It is told by its checksum, where none is known by its name.
+    It is told by its checksum, where none is known by its name and what `check` says.
 
     Returns:
         The key of the checkpoint, and the copy.
 
     Raises:
-        FileError: it cannot be read, is none of the known files, or the disk is full.
+        UnknownFile: it is none of the published files.
+        FileError: it cannot be read or copied.
+        ValueError: as `check` does.
     """
     folder = folder or cache_folder()
     _ordinary(path)
@@ -339,6 +356,8 @@ def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
         for key, checkpoint in CHECKPOINTS.items():
             for file in checkpoint.files:
                 if file.matches(digest) if file.checksums else path.name == file.name:
+                    if not file.checksums:
+                        check(path, checkpoint.network)
                     _copy(path, folder / file.name)
                     return key, folder / file.name
     except OSError as error:
@@ -346,7 +365,7 @@ def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
             f"{path} cannot be copied to {folder}: {error.strerror or error}."
         ) from None
     known = ", ".join(f.name for c in CHECKPOINTS.values() for f in c.files)
-    raise FileError(f"{path.name} is none of the files that are known: {known}.")
+    raise UnknownFile(f"{path.name} is none of the files that are known: {known}.")
 
 
 def keep(path: Path, folder: Path | None = None) -> Path:
@@ -400,10 +419,11 @@ def _published() -> set[str]:
 
 
 def _ordinary(path: Path) -> None:
-    """Does nothing for an ordinary file.
+    """Does nothing for an ordinary file that weights may be in.
 
     Raises:
-        FileError: it is a folder, a device, a pipe (which might never end), or not there.
+        FileError: it is a folder, a device, a pipe (which might never end), too large, or not
+            there.
     """
     try:
         ordinary = path.is_file()
@@ -411,6 +431,10 @@ def _ordinary(path: Path) -> None:
         ordinary = False
     if not ordinary:
         raise FileError(f"{path} is not a file on this computer.")
+    if (size := path.stat().st_size) > LARGEST:
+        raise FileError(
+            f"{path.name} has {_mb(size)}: weights of these networks have at most {_mb(LARGEST)}."
+        )
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -426,6 +450,7 @@ def fetch(
     checkpoint: Checkpoint,
     folder: Path | None = None,
     *,
+    check: Check = lambda path, network: None,
     progress: Callable[[Progress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
@@ -435,6 +460,7 @@ def fetch(
     a time in this process; a second caller waits for the first and finds the file.
 
     Args:
+        check: reads a file without a known checksum before it gets its name.
         progress: is called often, from this thread.
         cancelled: is asked as often; the download ends soon after it says yes.
 
@@ -453,7 +479,14 @@ def fetch(
         for file, url in checkpoint.sources:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                return _fetched(file, url, folder, progress, cancelled)
+                return _fetched(
+                    file,
+                    url,
+                    folder,
+                    lambda part: check(part, checkpoint.network),
+                    progress,
+                    cancelled,
+                )
             except _HostError as error:
                 reasons.append(f"{urlsplit(url).hostname}: {error}")
             except OSError as error:
@@ -484,6 +517,7 @@ def _fetched(
     file: File,
     url: str,
     folder: Path,
+    check: Callable[[Path], object],
     progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
 ) -> Path:
@@ -492,6 +526,10 @@ def _fetched(
         # Without a checksum nobody could tell whether two parts belong together: from the start.
         with _temporary(folder) as part:
             _download(file, url, part, progress, cancelled)
+            try:
+                check(part)
+            except ValueError as error:
+                raise _HostError(f"sent something else ({error})") from None
             os.replace(part, target)
         return target
     part = folder / f"{file.name}.part"
@@ -502,7 +540,7 @@ def _fetched(
         if not resumed:
             raise _HostError("sent another file (the checksum differs)")
         # What was there before may have been wrong.
-        return _fetched(file, url, folder, progress, cancelled)
+        return _fetched(file, url, folder, check, progress, cancelled)
     os.replace(part, target)
     return target
 

@@ -28,7 +28,8 @@ ADD_FILE = "own_path_taken"
 
 _PAPER = (
     "Paper: Long, Shelhamer and Darrell (2015), table 1, 500×500 on a Tesla K40c, mean IU on "
-    "validation photos of VOC 2011. Release: the figures published with the weights, on seg11valid."
+    "validation photos of VOC 2011. Release: the figures published with the weights, for 32s, 16s "
+    "and 8s, on seg11valid."
 )
 
 
@@ -235,9 +236,8 @@ def _figures(shown: Shown) -> None:
     with left:
         st.markdown(_table(shown))
         st.caption(
-            "Computed: from the definition of the network here. Measured: this photo, "
-            f"{shown.result.width}×{shown.result.height}, on {shown.run.device}; the first pass "
-            f"after loading is slower. {_PAPER}"
+            "Computed: from the definition of the network here. The last row: measured on this "
+            f"photo, on {shown.run.device}; the first pass after loading is slower. {_PAPER}"
         )
     with right:
         st.markdown(_stages(shown))
@@ -271,19 +271,19 @@ def _table(shown: Shown | None = None) -> str:
         return [" / ".join(filter(None, pair)) for pair in pairs]
 
     rows = {
-        "": [NETWORKS[name].title for name in order],
-        "million parameters: computed / paper": beside("parameters", 1e6, "{:.1f}"),
-        "convolutions deep: computed / paper": beside("conv_layers"),
-        "receptive field in pixels: computed / paper": beside("field"),
-        "stride in pixels: computed / paper": beside("stride"),
-        "forward in ms: paper": printed("forward_ms"),
-        "mean IU in %: paper": printed("mean_iu", form="{:.1f}"),
-        "mean IU in %: release (32s / 16s / 8s)": [_released(name) for name in order],
+        "computed / paper": [NETWORKS[name].title for name in order],
+        "million parameters": beside("parameters", 1e6, "{:.1f}"),
+        "convolutions deep": beside("conv_layers"),
+        "receptive field, pixels": beside("field"),
+        "stride, pixels": beside("stride"),
+        "mean IU, %: paper": printed("mean_iu", form="{:.1f}"),
+        "mean IU, %: release": [_released(name) for name in order],
+        "ms at 500×500: paper": printed("forward_ms"),
     }
     if shown is not None:
         forward = f"**{1000 * sum(shown.run.timings.values()):.0f}**"
         passes = f", {shown.run.passes} passes" if shown.run.passes > 1 else ""
-        rows[f"forward in ms{passes}: measured"] = [
+        rows[f"ms at {shown.run.width}×{shown.run.height}{passes}"] = [
             forward if name == shown.choice.network else "" for name in order
         ]
     head, *body = ("| " + " | ".join((label, *cells)) + " |" for label, cells in rows.items())

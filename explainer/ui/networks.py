@@ -10,6 +10,7 @@ import ipaddress
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -297,7 +298,7 @@ def _loopback(host: str) -> bool:
 def take(path: Path, network: str) -> Choice:
     """Copy a file of this machine into the folder of weights; the choice that runs it.
 
-    A published file is known by its checksum. Another one is read first, so that nothing but the
+    A published file is known by its checksum. One without is read first, so that nothing but a
     network's weights is kept.
 
     Raises:
@@ -305,11 +306,12 @@ def take(path: Path, network: str) -> Choice:
     """
     from explainer.fcn.checkpoints import load as read  # imports PyTorch
 
-    path = path.expanduser()
+    with suppress(RuntimeError):  # "~" of somebody who does not exist: no such file, then
+        path = path.expanduser()
     try:
-        key, _ = registry.adopt(path)
-    except registry.FileError as unknown:
-        if not path.is_file() or path.suffix not in registry.SUFFIXES:
+        key, _ = registry.adopt(path, check=read)
+    except registry.UnknownFile as unknown:
+        if path.suffix not in registry.SUFFIXES:
             raise unknown from None
         read(path, network)
         return Choice(network, OWN_KEY, registry.keep(path).name)
@@ -353,10 +355,13 @@ class Downloads:
         self._cancelled.set()
 
     def _run(self) -> None:
+        from explainer.fcn.checkpoints import load as read  # imports PyTorch
+
         try:
             while self.waiting:
                 registry.fetch(
                     registry.CHECKPOINTS[self.waiting[0]],
+                    check=read,
                     progress=self._report,
                     cancelled=self._cancelled.is_set,
                 )

@@ -213,6 +213,22 @@ def test_without_a_checksum_nothing_is_resumed(serve, tmp_path, stops_after):
     assert names(tmp_path) == ["w.pth"]
 
 
+def test_without_a_checksum_the_content_decides(serve, tmp_path):
+    wrong, right = serve(data=b"no weights"), serve()
+    weights = checkpoint(wrong, right, md5=None)
+
+    def check(path: Path, network: str) -> None:
+        assert network == "fcn-vgg16"
+        if path.read_bytes() != DATA:
+            raise ValueError("conv1 is missing")
+
+    with pytest.raises(FileError, match=r"127.0.0.1: sent something else \(conv1 is missing\)"):
+        fetch(checkpoint(wrong, md5=None), tmp_path, check=check)
+    assert names(tmp_path) == []
+    assert fetch(weights, tmp_path, check=check).read_bytes() == DATA
+    assert names(tmp_path) == ["w.pth"]
+
+
 def test_the_next_file_of_a_checkpoint(serve, tmp_path):
     bad, good = serve(status=503), serve()
     files = (*checkpoint(bad).files, *checkpoint(good, name="w.caffemodel").files)

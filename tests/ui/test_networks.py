@@ -179,7 +179,7 @@ def test_as_published_is_three_passes(visit_page, published):
     assert "FCN-32s 63.6, FCN-16s 65.0, FCN-8s 65.5" in said(app)
     app.segmented_control(key="view").set_value("The network").run()
     assert not app.exception
-    assert "forward in ms, 3 passes" in said(app)
+    assert "ms at 451×300, 3 passes" in said(app)
     app.selectbox(key="chosen_mode").set_value("skips-left-out").run()
     assert not app.exception
     again = state(app).shown
@@ -410,7 +410,10 @@ class Trap:
 
 
 @pytest.mark.usefixtures("thin")
-@pytest.mark.parametrize("hostile", ["trap", "cut", "page", "folder", "pipe", "name", "missing"])
+@pytest.mark.parametrize(
+    "hostile",
+    ["trap", "cut", "page", "folder", "pipe", "name", "missing", "huge", "nobody", "published"],
+)
 def test_hostile_files_leave_nothing_behind(hostile, tmp_path, cache):
     trapped = tmp_path / "trapped"
     path = tmp_path / "mine.pth"
@@ -428,7 +431,15 @@ def test_hostile_files_leave_nothing_behind(hostile, tmp_path, cache):
     elif hostile == "name":
         path = tmp_path / "passwd"
         path.write_text("root:x:0:0")
-    with pytest.raises(ValueError, match=r"mine\.pth|none of the files"):
+    elif hostile == "huge":
+        with path.open("wb") as file:
+            file.truncate(2**40)  # holes take no room
+    elif hostile == "nobody":
+        path = Path("~nobody-of-this-name/mine.pth")
+    elif hostile == "published":  # by a name whose checksum is not known
+        path = tmp_path / "fcn-alexnet-pascal.caffemodel"
+        path.write_bytes(as_caffemodel(release(8)))
+    with pytest.raises(ValueError, match=r"mine\.pth|alexnet|none of the files"):
         networks.take(path, "fcn-vgg16")
     assert not trapped.exists()
     assert not list(cache.iterdir())
