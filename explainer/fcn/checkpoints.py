@@ -119,8 +119,9 @@ def read(path: Path) -> Values:
     except (WeightsError, CaffemodelError) as error:
         raise WeightsError(f"{path.name} cannot be used: {error}") from None
     except Exception as error:
-        # Unpickling, zip and safetensors each raise errors of their own for a damaged file.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Unpickling, zip and safetensors each raise errors of their own for a damaged file; after
+        # their first sentence comes advice, partly to trust the file.
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise WeightsError(
             f"{path.name} is damaged, cut short, or holds more than weights ({reason[:200]})"
         ) from None

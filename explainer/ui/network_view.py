@@ -150,7 +150,9 @@ def _files(now: Visit) -> None:
 
 def _offer(missing: dict[str, Checkpoint], queue: networks.Downloads) -> None:
     """The size, the hosts and the terms; then the button."""
-    if queue.outcome:
+    if queue.cancelled:
+        st.info("The download was cancelled.", icon=":material/cancel:")
+    elif queue.outcome:
         st.error(plain(queue.outcome), icon=":material/error:")
     total = sum(checkpoint.size for checkpoint in missing.values())
     here = sum(map(registry.received, missing.values()))

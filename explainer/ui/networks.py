@@ -332,7 +332,7 @@ class Downloads:
     Attributes:
         waiting: keys of the checkpoints still to come, the current one first; empty when idle.
         progress: of the current one.
-        outcome: how the last one ended, in a sentence; empty while one runs or if all went well.
+        outcome: why the last one failed, in a sentence; else empty.
     """
 
     waiting: tuple[str, ...] = ()
@@ -350,14 +350,19 @@ class Downloads:
             self._cancelled.clear()
         threading.Thread(target=self._run, name="download weights", daemon=True).start()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the current or the last one was cancelled."""
+        return self._cancelled.is_set()
+
     def cancel(self) -> None:
         """End soon; what has arrived is kept where it can be gone on from."""
         self._cancelled.set()
 
     def _run(self) -> None:
-        from explainer.fcn.checkpoints import load as read  # imports PyTorch
-
         try:
+            from explainer.fcn.checkpoints import load as read  # imports PyTorch
+
             while self.waiting:
                 registry.fetch(
                     registry.CHECKPOINTS[self.waiting[0]],
@@ -367,7 +372,7 @@ class Downloads:
                 )
                 self.waiting, self.progress = self.waiting[1:], None
         except registry.Cancelled:
-            self.outcome = "The download was cancelled."
+            pass
         except registry.FileError as error:
             self.outcome = str(error)
         except Exception as error:  # a thread's traceback would be seen by nobody
