@@ -557,6 +557,34 @@ def test_downloading_on_the_page(visit_page, host, monkeypatch):
     assert state(app).choice == BUNDLED
 
 
+def test_cancelling_on_the_page(visit_page, host, monkeypatch):
+    monkeypatch.setenv(networks.VARIABLE, "anyone")
+    queue, arrived, go = networks.downloads(), threading.Event(), threading.Event()
+
+    def slow(progress: registry.Progress) -> None:
+        queue.progress = progress
+        arrived.set()
+        assert go.wait(60)
+
+    monkeypatch.setattr(queue, "_report", slow)
+    app = visit_page(network="fcn-resnet50", view="The network")
+    app.button(key="download_weights").click().run()
+    assert arrived.wait(60)
+    app.run()
+    (bar,) = app.get("progress")
+    text = bar.proto.text.replace("\\", "")  # pyright: ignore
+    assert text == "Downloading FCN-ResNet50: 0 of 1 MB from 127.0.0.1"
+    assert "download_weights" not in [button.key for button in app.button]
+    app.button(key="cancel_download").click().run()
+    go.set()
+    wait(queue)
+    app.run()
+    assert not app.exception
+    assert not app.error, "as the visitor wanted it"
+    assert "The download was cancelled." in said(app)
+    assert app.button(key="download_weights")
+
+
 # ------------------------------------------------------------------------------------------ in code
 
 
