@@ -22,10 +22,10 @@ from explainer.fcn.registry import CHECKPOINTS, File, FileError
 from explainer.ui import networks, snippets
 from explainer.ui.networks import Downloads, is_local, parse
 from explainer.ui.visit import BUNDLED, Choice, Visit
-from tests.fcn.conftest import as_caffemodel, release, thin
+from tests.fcn.conftest import as_caffemodel, release, thin, unsigned
 from tests.fcn.test_registry import DATA, MD5, Host, serve
 
-__all__ = ["serve", "thin"]  # fixtures
+__all__ = ["serve", "thin", "unsigned"]  # fixtures
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 57, 3), np.uint8)
 
@@ -42,14 +42,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "cache"
     networks._held.clear()
     networks.downloads.clear()
-
-
-@pytest.fixture
-def unsigned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthetic weights cannot have the checksums of the real ones."""
-    for key, checkpoint in list(CHECKPOINTS.items()):
-        files = tuple(replace(file, checksums=()) for file in checkpoint.files)
-        monkeypatch.setitem(CHECKPOINTS, key, replace(checkpoint, files=files))  # pyright: ignore
 
 
 @pytest.fixture
