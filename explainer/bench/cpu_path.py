@@ -11,6 +11,7 @@ import torch
 
 from explainer.bench.compute import awaited, photos
 from explainer.bench.machine import cores
+from explainer.bench.networks import scores_of
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 from explainer.bench.timing import alternate, ratio
@@ -55,6 +56,7 @@ def measure(options: Options) -> Report:
     before, most = torch.get_num_threads(), cores()
     rows: list[Row] = []
     try:
+        scores = scores_of(segmenter)
         for height, width in SIZES[:1] if options.quick else SIZES:
             given = photos(1, height, width, "cpu")
             ways = {
@@ -66,7 +68,7 @@ def measure(options: Options) -> Report:
                 for dtype in DTYPES
             }
             named: dict[str, Callable[[], None]] = {str(key): way for key, way in ways.items()}
-            own = awaited("cpu", lambda given=given: segmenter.scores(given))
+            own = awaited("cpu", lambda given=given: scores(given))
             named[PRODUCT] = _with_threads(before, own)
             once = {name: _seconds(way) for name, way in named.items()}
             quick = {name: way for name, way in named.items() if once[name] < SLOW}
@@ -107,7 +109,8 @@ def measure(options: Options) -> Report:
 def warming(segmenter: Segmenter) -> list[Warm]:
     """The first passes of a network, in this thread and in one that never ran it."""
     height, width = SIZES[0]
-    way = awaited("cpu", lambda: segmenter.scores(photos(1, height, width, "cpu")))
+    scores, given = scores_of(segmenter), photos(1, height, width, "cpu")
+    way = awaited("cpu", lambda: scores(given))
     timed = [_seconds(way) for _ in range(12)]
     fresh: list[float] = []
     thread = threading.Thread(target=lambda: fresh.extend(_seconds(way) for _ in range(5)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from explainer.bench.compute import awaited, memory_left, peak_of, photos
-from explainer.bench.networks import large, three_heads, three_nets
+from explainer.bench.networks import large, scores_of, three_heads, three_nets
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 from explainer.bench.timing import alternate, ratio
@@ -38,11 +38,12 @@ class Row:
 def measure(options: Options) -> Report:
     """Every network at every size and batch that time and memory allow."""
     device = options.device
-    ours, nets = three_heads(device), three_nets(device)
+    product = three_heads(device)
+    nets = [scores_of(net) for net in three_nets(device)]
     _, resnet = large(device)
     networks: dict[str, Callable[[torch.Tensor], object]] = {
-        OURS: ours.scores,
-        THREE: lambda batch: [net.scores(batch) for net in nets],
+        OURS: scores_of(product),
+        THREE: lambda batch: [net(batch) for net in nets],
         LARGE: resnet,
     }
     plan = QUICK if options.quick else [(size, batch) for size in SIZES for batch in BATCHES]
@@ -67,7 +68,7 @@ def measure(options: Options) -> Report:
             continue
         times = alternate(ways, 20, budget=budget)
         for name in ways:
-            limits[name].time(pixels, statistics.median(times[name]))
+            limits[name].time(pixels, min(times[name]))
         rows += [row(size, batch, name, times, peaks.get(name)) for name in networks]
     notes = (
         "uint8 photos on the device to score maps; the networks take turns (one, three, ResNet, "

@@ -89,9 +89,8 @@ async def moving(
         opened: the visitors, and what the page looked like when it was opened.
     """
     steps = opened[0][1].steps()
-    for session, _ in opened:  # both states once: code is loaded, large messages are known
-        for state in steps or ():
-            await session.rerun([state])
+    for state in steps or ():  # both states once: code is loaded, large messages are known
+        await asyncio.gather(*(session.rerun([state]) for session, _ in opened))
     runs: list[client.Run] = []
     end = time.perf_counter() + seconds
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from explainer.bench.compute import awaited, bandwidth, peak_flops, photos, wait_for
 from explainer.bench.counting import LayerCost, cost, watching
-from explainer.bench.networks import Pass, large, three_heads
+from explainer.bench.networks import Pass, large, scores_of, three_heads
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 
@@ -58,7 +58,7 @@ def measure(options: Options) -> Report:
     budget = 5.0 if options.quick else 20.0
     for height, width, batch in QUICK if options.quick else SIZES:
         given = photos(batch, height, width, device)
-        rows += rows_of("ours", ours.network, ours.scores, given, device, flops, moved, budget)
+        rows += rows_of("ours", ours.network, scores_of(ours), given, device, flops, moved, budget)
     network, run = large(device)
     given = photos(1, 384, 512, device)
     rows += rows_of("FCN-ResNet50", network, run, given, device, flops, moved, budget)
