@@ -16,8 +16,10 @@ Pass = Callable[[Tensor], object]
 
 
 def three_heads(device: str) -> Segmenter:
-    """The product's network."""
-    return Segmenter.load(device=device)
+    """The product's network, warmed up as the app does: on a CPU that sets the threads for all."""
+    segmenter = Segmenter.load(device=device)
+    segmenter.warm_up()
+    return segmenter
 
 
 def scores_of(segmenter: Segmenter) -> Callable[[Tensor], dict[int, Tensor]]:

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from explainer.bench import forward, ops_maps, roofline
+from explainer.bench import forward, ops_maps, reruns, roofline, start
+from explainer.bench.class_photos import agreement
 from explainer.bench.compute import awaited, photos
 from explainer.bench.counting import LayerCost
 from explainer.bench.networks import scores_of, three_heads, three_nets
+from explainer.fcn.engine import Engine
 
 
 def test_three_nets_give_the_scores_of_the_one_pass():
@@ -28,6 +30,49 @@ def test_three_nets_give_the_scores_of_the_one_pass():
     for scores in found.values():
         for stride, values in scores.items():
             torch.testing.assert_close(values, together[stride])
+
+
+@pytest.mark.parametrize(("largest", "at_once"), [(1, 1), (2, 2), (4, 2)])
+def test_the_products_batch_is_run_in_its_passes_and_in_order(largest, at_once):
+    segmenter = three_heads("cpu")
+    segmenter.largest_batch, segmenter.passes_at_once = largest, at_once
+    batch = photos(5, 40, 56, "cpu")
+    found = forward.photos_to_labels(segmenter, batch)
+    assert len(found) == 5
+    for photo, result in zip(batch, found, strict=True):
+        alone = segmenter(photo.permute(1, 2, 0).contiguous().numpy()).labels
+        assert agreement(result.labels, alone) > 0.999
+
+
+def test_the_readme_gets_one_photo_at_every_size_and_the_largest_batch():
+    def row(size: int, batch: int, milliseconds: float | None) -> forward.Row:
+        return forward.Row(size, batch, forward.OURS, milliseconds, 1.0, 1.0, 1.0, 1)
+
+    rows = [row(224, 1, 1), row(224, 8, 1), row(512, 1, 1), row(512, 4, 1), row(512, 8, None)]
+    assert forward.brief(rows) == [rows[0], rows[2], rows[3]]
+
+
+def test_pages_alone_and_with_a_class_stand_in_one_row():
+    rows = [
+        reruns.Row(page, count, "size", 5, per_second, 10.0 * count, 20.0 * count, 1.0, 0)
+        for page, per_second in (("a", 40.0), ("b", 20.0))
+        for count in reruns.VISITORS
+    ]
+    rows[2] = dataclasses.replace(rows[2], per_second=60.0)
+    one, other = reruns.brief(rows)
+    assert dataclasses.astuple(one) == ("a", 10, 100, 300, 600, 40, 60, 1.5)
+    assert (other.page, other.ratio) == ("b", 1)
+
+
+def test_memory_is_that_of_an_engine_whose_visitors_leave(monkeypatch):
+    left = []
+    monkeypatch.setattr(Engine, "leave", lambda engine, session: left.append(session))
+    monkeypatch.setattr(start, "SIZES", ((40, 56), (33, 33)))
+    found = start.memory_of_photos("cpu", 60)
+    assert [row.photos for row in found] == [6, 15, 30, 45, 60]
+    assert (found[0].growth, found[0].ratio) == (0, 1)
+    assert found[-1].growth == pytest.approx(found[-1].mib - found[0].mib)
+    assert len(left) == len(set(left)) == 10  # five at a time, twice; the last ten photos' stay
 
 
 def test_work_is_done_without_gradients():

@@ -39,7 +39,7 @@ def test_help_names_every_section_and_the_scripts_beside_it(capsys):
     text = capsys.readouterr().out
     for section in sections.SECTIONS.values():
         assert section.what in text
-    assert "bench_slider.py" in text
+    assert "bench_later_photo.py" in text
     assert "explainer.bench.soak" in text
 
 
@@ -69,7 +69,7 @@ def test_markdown_alone_goes_to_stdout(asked, capsys):
     assert lines[0].startswith("Measured on ")
     assert lines[2:] == [
         "| what | measured | beside it |",
-        "|---|---|---|",
+        "| --- | --- | --- |",
         "| a time | 0.25 s | half |",
     ]
     assert "0.250" in captured.err

@@ -76,8 +76,39 @@ def test_json_has_the_names_of_the_fields_and_null_where_nothing_was_measured():
     assert found["sections"]["some"]["headlines"][0]["measured"] == "1 s"
 
 
-def test_markdown_is_a_table_whatever_the_text():
-    lines = markdown([Headline("a | b", "1 s", "2×"), Headline("c", "d")]).splitlines()
-    assert lines[0] == "| what | measured | beside it |"
-    assert lines[2] == "| a \\| b | 1 s | 2× |"
-    assert lines[3] == "| c | d |  |"
+def test_markdown_has_the_headlines_in_one_table_whatever_their_text():
+    one, two = (Report((), (Headline(what, "1 s", "2×"),)) for what in ("a | b", "c"))
+    assert markdown([one, two]).splitlines() == [
+        "| what | measured | beside it |",
+        "| --- | --- | --- |",
+        "| a \\| b | 1 s | 2× |",
+        "| c | 1 s | 2× |",
+    ]
+
+
+def test_markdown_shows_the_tables_that_say_what_they_show():
+    @dataclass(frozen=True)
+    class Wide(Row):
+        turns: int = column("turns", brief=False)
+
+    rows = [Wide("one", 0.5, 1, 9), Wide("two", None, 2, 9)]
+    shown = Table("Shown", rows, ("A note.",), "What it shows.", rows[1:])
+    whole = Table("Whole", rows, shows="All of it.")
+    assert markdown([Report((TABLE, shown, whole))]).splitlines() == [
+        "**Shown**",
+        "",
+        "| name | s | count |",
+        "| --- | --: | --: |",
+        f"| two | {MISSING} | 2 |",
+        "",
+        "What it shows.",
+        "",
+        "**Whole**",
+        "",
+        "| name | s | count |",
+        "| --- | --: | --: |",
+        "| one | 0.500 | 1 |",
+        f"| two | {MISSING} | 2 |",
+        "",
+        "All of it.",
+    ]
