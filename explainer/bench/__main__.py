@@ -13,9 +13,8 @@ _MORE = """\
 Figures count on an idle machine; the load at the start stands beside them. Ratios are taken side by
 side in one run and say more than times.
 
-Not here, because they need a browser: `python tests/browser/bench_slider.py` measures from a key
-press to the picture in Chromium, `python tests/browser/bench_later_photo.py` from the choice of a
-file to the picture. `python -m explainer.bench.soak` looks for leaks and faults.
+Not here: `python tests/browser/bench_later_photo.py` measures from the choice of a file to the
+picture in Chromium; `python -m explainer.bench.soak` looks for leaks and faults.
 
 exit status: 0 measured, 1 a section failed, 2 wrong use
 """
@@ -56,8 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(report.to_json(machine, found) + "\n", "utf-8")
     if options.markdown:
-        lines = [line for one in found.values() for line in one.headlines]
-        print(f"Measured on {machine.line()}.\n\n{report.markdown(lines)}")
+        print(f"Measured on {machine.line()}.\n\n{report.markdown(list(found.values()))}")
     return int(failed)
 
 
@@ -81,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--markdown",
         action="store_true",
-        help="print the README's table to stdout, the tables to stderr",
+        help="print the README's tables to stdout, all else to stderr",
     )
     return parser
 

@@ -33,7 +33,7 @@ def awaited(device: str, run: Callable[[], object]) -> Callable[[], None]:
 def peak_of(device: str, run: Callable[[], object]) -> float | None:
     """MiB that work needs at most beyond what is there before; None where nobody can tell.
 
-    On a CPU that is RAM of this process, so what an allocator keeps from before is not seen.
+    On a CPU that is RAM of this process.
     """
     gc.collect()
     if device.startswith("cuda"):
@@ -42,6 +42,7 @@ def peak_of(device: str, run: Callable[[], object]) -> float | None:
         before = torch.cuda.memory_allocated(device)
         run()
         return (torch.cuda.max_memory_allocated(device) - before) / machine.MEGABYTE
+    machine.give_back()  # or the pass would use what is kept from the one before, unseen
     machine.forget_peak()
     before = machine.resident()
     run()

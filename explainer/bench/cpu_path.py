@@ -11,6 +11,7 @@ import torch
 
 from explainer.bench.compute import awaited, photos
 from explainer.bench.machine import cores
+from explainer.bench.networks import scores_of
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 from explainer.bench.timing import alternate, ratio
@@ -35,7 +36,7 @@ class Row:
     dtype: str = column("dtype")
     milliseconds: float = column("ms", 3)
     ratio: float = column("× the product", 3)
-    turns: int = column("turns")
+    turns: int = column("turns", brief=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def measure(options: Options) -> Report:
     before, most = torch.get_num_threads(), cores()
     rows: list[Row] = []
     try:
+        scores = scores_of(segmenter)
         for height, width in SIZES[:1] if options.quick else SIZES:
             given = photos(1, height, width, "cpu")
             ways = {
@@ -66,7 +68,7 @@ def measure(options: Options) -> Report:
                 for dtype in DTYPES
             }
             named: dict[str, Callable[[], None]] = {str(key): way for key, way in ways.items()}
-            own = awaited("cpu", lambda given=given: segmenter.scores(given))
+            own = awaited("cpu", lambda given=given: scores(given))
             named[PRODUCT] = _with_threads(before, own)
             once = {name: _seconds(way) for name, way in named.items()}
             quick = {name: way for name, way in named.items() if once[name] < SLOW}
@@ -95,10 +97,16 @@ def measure(options: Options) -> Report:
         "Score maps of one photo; the combinations take turns, medians. A combination that takes "
         f"more than {SLOW:g} s runs once only. Processors without bf16 instructions emulate them.",
     )
+    shows = (
+        "The pass of the product beside the other ways to run it: above 1.00 × a way is slower. "
+        "The number of threads is chosen at the start."
+    )
+    shown = [row for row in rows if row.size == rows[0].size]
+    warmed = f"The first passes at {SIZES[0][1]}×{SIZES[0][0]}, from loaded weights on."
     return Report(
         (
-            Table("The pass on the processor", rows, notes),
-            Table("Warming up", warm, (f"{SIZES[0][1]}×{SIZES[0][0]}, from loaded weights on.",)),
+            Table("The pass on the processor", rows, notes, shows, shown),
+            Table("Warming up", warm, (warmed,), warmed),
         ),
         (headline,),
     )
@@ -107,7 +115,8 @@ def measure(options: Options) -> Report:
 def warming(segmenter: Segmenter) -> list[Warm]:
     """The first passes of a network, in this thread and in one that never ran it."""
     height, width = SIZES[0]
-    way = awaited("cpu", lambda: segmenter.scores(photos(1, height, width, "cpu")))
+    scores, given = scores_of(segmenter), photos(1, height, width, "cpu")
+    way = awaited("cpu", lambda: scores(given))
     timed = [_seconds(way) for _ in range(12)]
     fresh: list[float] = []
     thread = threading.Thread(target=lambda: fresh.extend(_seconds(way) for _ in range(5)))

@@ -1,5 +1,6 @@
 """The machine that is measured: what it is, and how much memory a process of it uses."""
 
+import ctypes
 import os
 import platform
 from dataclasses import dataclass
@@ -107,16 +108,35 @@ def _processor() -> tuple[str, tuple[str, ...]]:
     return name, tuple(flag for flag in _FLAGS if flag in flags)
 
 
-def memory(field: str, file: Path, unit: float = MEGABYTE) -> float | None:
-    """A field of one of Linux's memory files ("VmRSS:  123 kB"); None where there is none."""
+def field_of(file: Path, name: str) -> int | None:
+    """A field of one of Linux's status files ("VmRSS:  123 kB"); None where there is none."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
         return None
     for line in lines:
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024 / unit
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
     return None
+
+
+def memory(name: str, file: Path, unit: float = MEGABYTE) -> float | None:
+    """A field of these files that counts kilobytes, in another unit."""
+    found = field_of(file, name)
+    return None if found is None else found * 1024 / unit
+
+
+def threads(pid: int | str = "self") -> int | None:
+    """How many threads a process has; None where the system does not tell."""
+    return field_of(Path(f"/proc/{pid}/status"), "Threads")
+
+
+def open_files(pid: int | str = "self") -> int | None:
+    """How many files and sockets a process has open; None where the system does not tell."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
 
 
 def available() -> float | None:
@@ -132,6 +152,13 @@ def resident(pid: int | str = "self") -> float | None:
 def peak(pid: int | str = "self") -> float | None:
     """The most that a process had in RAM since `forget_peak`, in MiB."""
     return memory("VmHWM", Path(f"/proc/{pid}/status"))
+
+
+def give_back() -> None:
+    """Let this process return freed memory to the system, where its allocator can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def forget_peak(pid: int | str = "self") -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explainer.fcn.network import FCN
+from explainer.fcn.network import FCN, pad
 from explainer.fcn.segmenter import Segmenter, trunk_dtype
 from explainer.fcn.voc import CLASSES
 from explainer.fcn.weights import load_small
@@ -16,8 +16,21 @@ Pass = Callable[[Tensor], object]
 
 
 def three_heads(device: str) -> Segmenter:
-    """The product's network."""
-    return Segmenter.load(device=device)
+    """The product's network, warmed up as the app does: on a CPU that sets the threads for all."""
+    segmenter = Segmenter.load(device=device)
+    segmenter.warm_up()
+    return segmenter
+
+
+def scores_of(segmenter: Segmenter) -> Callable[[Tensor], dict[int, Tensor]]:
+    """The pass of a segmenter without what comes before and after: photos (N, 3, H, W) uint8 on
+    its device to score maps (N, classes, h, w) fp32 by stride."""
+
+    def scores(photos: Tensor) -> dict[int, Tensor]:
+        batch = pad(photos.to(segmenter.dtype) / 127.5 - 1)
+        return segmenter.network(batch.contiguous(memory_format=torch.channels_last))
+
+    return scores
 
 
 def three_nets(device: str) -> list[Segmenter]:

@@ -15,14 +15,15 @@ MISSING = "–"
 """A figure that was not measured; null in JSON."""
 
 
-def column(heading: str, digits: int | None = None) -> Any:
+def column(heading: str, digits: int | None = None, *, brief: bool = True) -> Any:
     """A field of a row.
 
     Args:
         heading: of the column, with the unit.
         digits: significant digits of a number; None prints it as it is.
+        brief: whether the column stands in the README too.
     """
-    return dataclasses.field(metadata={"heading": heading, "digits": digits})
+    return dataclasses.field(metadata={"heading": heading, "digits": digits, "brief": brief})
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,16 @@ class Table:
         title: what is measured, in a few words.
         rows: dataclasses of one type; at least one.
         notes: what one must know to read them, one sentence each.
+        shows: what the table shows, in a line, for the README; empty for a table that stands
+            elsewhere only.
+        brief: the rows for the README; None for all.
     """
 
     title: str
     rows: Sequence[Any]
     notes: tuple[str, ...] = ()
+    shows: str = ""
+    brief: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,13 +121,35 @@ def text(table: Table) -> str:
     return "\n".join([table.title, lines[0], rule, *lines[1:], *table.notes])
 
 
-def markdown(headlines: Sequence[Headline]) -> str:
-    """The table of the README."""
-    lines = ["| what | measured | beside it |", "|---|---|---|"]
-    for line in headlines:
-        parts = (line.what, line.measured, line.beside)
-        lines.append("| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |")
-    return "\n".join(lines)
+def markdown(reports: Sequence[Report]) -> str:
+    """What the README shows: the headlines in one table, then a table of each measurement, with a
+    line below it that says what it shows."""
+    lines = [[h.what, h.measured, h.beside] for report in reports for h in report.headlines]
+    parts = [_grid(["what", "measured", "beside it"], lines, ["---"] * 3)] if lines else []
+    for table in (table for report in reports for table in report.tables):
+        rows = table.rows if table.brief is None else table.brief
+        if not (table.shows and rows):
+            continue
+        shown = dataclasses.replace(table, rows=rows)
+        headings, body = cells(shown)
+        fields = dataclasses.fields(rows[0])
+        kept = [place for place, field in enumerate(fields) if field.metadata["brief"]]
+        words = [any(isinstance(getattr(row, f.name), str) for row in rows) for f in fields]
+        parts += [
+            f"**{table.title}**",
+            _grid(
+                [headings[place] for place in kept],
+                [[line[place] for place in kept] for line in body],
+                ["---" if words[place] else "--:" for place in kept],
+            ),
+            table.shows,
+        ]
+    return "\n\n".join(parts)
+
+
+def _grid(headings: list[str], body: list[list[str]], rule: list[str]) -> str:
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (headings, *body)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
 
 
 def to_json(machine: Any, sections: dict[str, Report]) -> str:

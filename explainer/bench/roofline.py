@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from explainer.bench.compute import awaited, bandwidth, peak_flops, photos, wait_for
 from explainer.bench.counting import LayerCost, cost, watching
-from explainer.bench.networks import Pass, large, three_heads
+from explainer.bench.networks import Pass, large, scores_of, three_heads
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 
@@ -28,7 +28,7 @@ class Row:
     network: str = column("network")
     size: str = column("photos")
     kind: str = column("layers")
-    layers: int | None = column("number", None)
+    layers: int | None = column("number", None, brief=False)
     gmac: float | None = column("10⁹ multiply-adds", 3)
     megabytes: float | None = column("MB moved", 3)
     milliseconds: float = column("ms", 3)
@@ -58,7 +58,7 @@ def measure(options: Options) -> Report:
     budget = 5.0 if options.quick else 20.0
     for height, width, batch in QUICK if options.quick else SIZES:
         given = photos(batch, height, width, device)
-        rows += rows_of("ours", ours.network, ours.scores, given, device, flops, moved, budget)
+        rows += rows_of("ours", ours.network, scores_of(ours), given, device, flops, moved, budget)
     network, run = large(device)
     given = photos(1, 384, 512, device)
     rows += rows_of("FCN-ResNet50", network, run, given, device, flops, moved, budget)
@@ -76,8 +76,20 @@ def measure(options: Options) -> Report:
         f"limits measured in the same run: {number(flops / 1e9, 3)} GFLOP/s, "
         f"{number(moved / 1e9, 3)} GB/s",
     )
+    limits = "The largest matrix product and the largest copy of this run; a layer that does more "
+    limits += "operations a byte than the last column is limited by computing, else by moving."
+    shows = (
+        "How near a pass comes to the time that computing and moving must take at least; all its "
+        "layers together, and those of our network that take longest."
+    )
+    brief = [row for row in rows if row.kind == "the whole pass"]
+    first = [row for row in rows if (row.network, row.size) == (total.network, total.size)]
+    brief[1:1] = [row for row in first if row.fraction is not None][:3]
     return Report(
-        (Table("What the device can do", [limit]), Table("Share of the roofline", rows, notes)),
+        (
+            Table("What the device can do", [limit], shows=limits),
+            Table("Share of the roofline", rows, notes, shows, brief),
+        ),
         (headline,),
     )
 

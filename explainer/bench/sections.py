@@ -72,6 +72,11 @@ SECTIONS = {
             "rerun latency and reruns/s of every page with 1, 10 and 30 visitors",
         ),
         Section(
+            "keys",
+            "explainer.bench.keys",
+            "key press on a slider to the changed picture in Chromium (needs Playwright)",
+        ),
+        Section(
             "photos",
             "explainer.bench.class_photos",
             "30 visitors who upload photos together: p50, p95, memory, none lost or mixed up",

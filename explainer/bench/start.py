@@ -19,6 +19,8 @@ from explainer.bench.server import serving
 LESSON = "convolution"
 SIZES = ((768, 576), (576, 768), (768, 512), (512, 512), (640, 480))
 """Of the photos, width and height; several, for what is kept for each size."""
+AT_ONCE, EACH = 5, 5
+"""Visitors together, and photos of each until they leave."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Memory:
     photos: int = column("photos", None)
     mib: float = column("MiB", 5)
     growth: float = column("MiB more than after warming up", 3)
+    ratio: float = column("× after warming up", 3)
 
 
 def measure(options: Options) -> Report:
@@ -60,13 +63,21 @@ def measure(options: Options) -> Report:
         Headline("process start to the first segmentation", f"{number(rows[2].median, 2)} s"),
     ]
     tables = [
-        Table("Starting", rows, ("A new process each time; files are in the system's cache.",))
+        Table(
+            "Starting",
+            rows,
+            ("A new process each time; files are in the system's cache.",),
+            "From the start of a new server process, its files in the system's cache.",
+        )
     ]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         memory = pool.submit(memory_of_photos, options.device, count).result()
     if memory:
-        note = f"Noise of {len(SIZES)} sizes, one after the other, in a process of its own."
-        tables.append(Table("Memory after many photos", memory, (note,)))
+        note = (
+            f"Noise of {len(SIZES)} sizes through the engine, in a process of its own: visitors, "
+            f"{AT_ONCE} at a time, who hand in {EACH} photos and leave."
+        )
+        tables.append(Table("Memory after many photos", memory, (note,), note))
         headlines.append(
             Headline(
                 f"memory after {number(count, 4)} photos",
@@ -102,19 +113,27 @@ def _row(what: str, found: list[tuple[float, float | None]]) -> Row:
 def memory_of_photos(device: str, count: int) -> list[Memory]:
     """Memory of this process after a tenth of the photos and at the end; empty where the system
     does not tell."""
-    from explainer.fcn.segmenter import Segmenter
+    from explainer.bench.networks import three_heads
+    from explainer.fcn.engine import Engine
 
-    segment = Segmenter.load(device=device)
+    engine = Engine(lambda: three_heads(device))
     rng = np.random.default_rng(0)
     marks = sorted({max(count // 10, 1), count // 4, count // 2, 3 * count // 4, count})
     found: list[Memory] = []
     for done in range(1, count + 1):
         width, height = SIZES[done % len(SIZES)]
-        segment(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        group, place = (done - 1) // (AT_ONCE * EACH), done % AT_ONCE
+        photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        engine.segment((group, place), photo).result()
+        if done % (AT_ONCE * EACH) == 0:
+            for number in range(AT_ONCE):
+                engine.leave((group, number))
         if done in marks:
             gc.collect()
             now = machine.resident()
             if now is None:
                 return []
-            found.append(Memory(done, now, now - (found[0].mib if found else now)))
+            first = found[0].mib if found else now
+            found.append(Memory(done, now, now - first, now / first))
+    engine.close()
     return found

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit import config
 
 from explainer.ui.lessons import OVERVIEW, Lesson, sections
-from explainer.ui.uploads import MAX_MEGABYTES, keep_in_memory
+from explainer.ui.uploads import MAX_MEGABYTES, expect_broken_uploads, keep_in_memory
 
 # What .streamlit/config.toml says too; Streamlit reads that file from the current folder only.
 _SETTINGS: dict[str, object] = {
@@ -51,6 +51,7 @@ def _settle() -> None:
         if not config.is_manually_set(option):
             config.set_option(option, value)
     keep_in_memory()
+    expect_broken_uploads()
 
 
 def _sidebar(here: Lesson) -> None:
