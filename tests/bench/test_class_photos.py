@@ -16,7 +16,7 @@ from explainer.bench.class_photos import (
 )
 from explainer.components.segment_viewer import payload
 from explainer.fcn.geometry import Lattice
-from explainer.fcn.result import ScoreMap, Segmentation
+from explainer.fcn.result import Run, ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES
 
 SHAPE = (60, 90)
@@ -51,7 +51,7 @@ def answers(photos) -> list[Answer]:
 
 def test_the_viewers_block_is_read_back():
     pixels = np.random.default_rng(5).integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
-    found, maps = read_payload(payload(result(5), pixels))
+    found, maps = read_payload(payload(Run.single(result(5)), pixels))
     assert found == photo_id(pixels)
     assert maps.keys() == {32, 16, 8}
     for stride, expected in labels(5).items():
