@@ -93,10 +93,16 @@ def segment(pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None =
     return _answered(here.engine.segment(here, pixels), waiting)
 
 
-def run(work: Callable[[Any], T], waiting: Callable[[int], object] | None = None) -> T:
-    """Do other work with the network, in its turn: `work(segmenter)`. Raises as `segment` does."""
+def run(
+    work: Callable[[Any], T], waiting: Callable[[int], object] | None = None, key: str = ""
+) -> T:
+    """Do other work in the network's turn: `work(segmenter)`. Raises as `segment` does.
+
+    Args:
+        key: under which the answer is remembered, as in `Engine.run`.
+    """
     here = seat()
-    return _answered(here.engine.run(here, work), waiting)
+    return _answered(here.engine.run(here, work, key), waiting)
 
 
 def influence(
