@@ -117,7 +117,7 @@ def measure(options: Options) -> Report:
     ]
     with serving(environment={"EXPLAINER_DEVICE": options.device}) as server:
         server.wait()
-        rows = asyncio.run(_rounds(server.port, server.pid, photos))
+        rows = asyncio.run(upload_rounds(server.port, server.pid, photos))
     last = rows[-1]
     bad = sum(row.refused + row.lost + row.mixed + row.wrong for row in rows)
     headline = Headline(
@@ -242,7 +242,12 @@ def judge(photos: Sequence[Expected], answers: Sequence[Answer]) -> Verdict:
     return Verdict(tuple(refused), tuple(lost), tuple(mixed), tuple(wrong))
 
 
-async def _rounds(port: int, pid: int, rounds: Sequence[Sequence[Expected]]) -> list[Row]:
+async def upload_rounds(port: int, pid: int, rounds: Sequence[Sequence[Expected]]) -> list[Row]:
+    """In each round every visitor uploads a photo; as many visitors as a round has photos.
+
+    Args:
+        port, pid: of the server.
+    """
     opened = await client.open_many(port, len(rounds[0]))
     rows = []
     pages = [(session, run.uploader()) for session, run in opened]

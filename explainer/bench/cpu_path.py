@@ -15,6 +15,7 @@ from explainer.bench.networks import scores_of
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 from explainer.bench.timing import alternate, ratio
+from explainer.fcn import cpu
 from explainer.fcn.network import pad
 from explainer.fcn.segmenter import Segmenter
 
@@ -52,7 +53,8 @@ def measure(options: Options) -> Report:
     """Every combination on the CPU, whatever the device of the other sections is."""
     segmenter = Segmenter.load(device="cpu")
     warm = warming(segmenter)
-    networks = {name: _as(name, segmenter) for name in DTYPES}
+    segmenter.warm_up()
+    networks = {name: variants(name, segmenter) for name in DTYPES}
     before, most = torch.get_num_threads(), cores()
     rows: list[Row] = []
     try:
@@ -139,12 +141,13 @@ def _seconds(way: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _as(dtype: str, segmenter: Segmenter) -> dict[str, torch.nn.Module]:
+def variants(dtype: str, segmenter: Segmenter) -> dict[str, torch.nn.Module]:
     """The network in a dtype, in each memory format; scores stay fp32."""
     found = {}
     for layout, memory_format in FORMATS.items():
         network = copy.deepcopy(segmenter.network).to(DTYPES[dtype])
         network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+        cpu.fuse(network, DTYPES[dtype])  # where that works in this dtype
         for head in network.heads.values():
             head.score.float()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         found[layout] = network

@@ -1,3 +1,4 @@
+import asyncio
 import dataclasses
 from itertools import combinations
 
@@ -9,11 +10,14 @@ from explainer.bench.class_photos import (
     Answer,
     Expected,
     agreement,
+    expected,
     judge,
     photo,
     photo_id,
     read_payload,
+    upload_rounds,
 )
+from explainer.bench.server import serving
 from explainer.components.segment_viewer import payload
 from explainer.fcn.geometry import Lattice
 from explainer.fcn.result import Run, ScoreMap, Segmentation
@@ -54,8 +58,8 @@ def test_the_viewers_block_is_read_back():
     found, maps = read_payload(payload(Run.single(result(5)), pixels))
     assert found == photo_id(pixels)
     assert maps.keys() == {32, 16, 8}
-    for stride, expected in labels(5).items():
-        np.testing.assert_array_equal(maps[stride], expected)
+    for stride, whole in labels(5).items():
+        np.testing.assert_array_equal(maps[stride], whole)
 
 
 def test_photos_can_be_told_apart():
@@ -111,3 +115,16 @@ def test_agreement_needs_the_same_size():
     assert agreement(one, {stride: values.T for stride, values in one.items()}) == 0
     assert agreement(one, {8: one[8]}) == 0
     assert agreement({}, {}) == 0
+
+
+@pytest.mark.slow
+def test_visitors_of_the_app_get_their_own_photos_back():
+    photos = expected("cpu", range(2))
+    # What is handed in there is not what is expected back.
+    others = [dataclasses.replace(own, data=photo(9 - n)) for n, own in enumerate(photos)]
+    with serving(environment={"EXPLAINER_DEVICE": "cpu"}) as server:
+        server.wait()
+        row, crossed = asyncio.run(upload_rounds(server.port, server.pid, [photos, others]))
+    assert (row.visitors, row.refused, row.lost, row.mixed, row.wrong) == (2, 0, 0, 0, 0)
+    assert row.per_second == pytest.approx(row.ratio * row.alone)
+    assert crossed.lost == 2

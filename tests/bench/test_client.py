@@ -7,6 +7,7 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from explainer.bench import client
+from explainer.bench.reruns import moving
 from explainer.bench.server import serving
 from explainer.bench.soak import exceptions
 
@@ -134,6 +135,21 @@ def test_visitors_do_not_see_each_other(port):
     assert len(ids) == 4
     for number, run in enumerate(runs):
         assert f"number {number}" in texts(run)
+
+
+def test_every_rerun_of_every_visitor_is_counted(port):
+    async def visit():
+        opened = await client.open_many(port, 3)
+        row = await moving("a page", opened, seconds=0.2)
+        runs = [await session.rerun() for session, _ in opened]
+        await asyncio.gather(*(session.close() for session, _ in opened))
+        return row, runs
+
+    row, runs = asyncio.run(visit())
+    assert (row.page, row.visitors, row.control, row.failed) == ("a page", 3, "number", 0)
+    # The app counts too: opened, both states, what was counted, and once more.
+    counted = [next(text for text in texts(run) if text.startswith("run ")) for run in runs]
+    assert sum(int(text.split()[1]) for text in counted) == 3 * (1 + 2 + 1) + row.reruns
 
 
 def test_one_who_leaves_abruptly_does_no_harm(port):

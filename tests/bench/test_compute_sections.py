@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from explainer.bench import forward, ops_maps, reruns, roofline, start
+from explainer.bench import cpu_path, forward, ops_maps, reruns, roofline, start
 from explainer.bench.class_photos import agreement
 from explainer.bench.compute import awaited, photos
 from explainer.bench.counting import LayerCost
 from explainer.bench.networks import scores_of, three_heads, three_nets
 from explainer.fcn.engine import Engine
+from explainer.fcn.network import pad
 
 
 def test_three_nets_give_the_scores_of_the_one_pass():
@@ -104,6 +105,9 @@ def test_rows_and_headlines_of_the_pass():
     assert dataclasses.astuple(rows[1])[3:] == pytest.approx((300, 1 / 0.3, 64, 3, 3))
     assert dataclasses.astuple(rows[2])[3:] == (None, None, None, None, 0)
     assert rows[6].photos_per_second == pytest.approx(80)
+    few = {forward.OURS: [0.1, 0.1, 0.4], forward.LARGE: [0.5]}  # it took no further turns
+    large = forward.row(512, 1, forward.LARGE, few, None)
+    assert (large.ratio, large.turns) == (5, 1)
     one, best = forward.headlines(rows)
     assert "512×512" in one.what
     assert one.measured == "100 ms"
@@ -126,6 +130,19 @@ def test_shares_of_the_roofline_by_hand():
     assert (rest.milliseconds, rest.share, rest.fraction) == (10_000, 25, None)
     assert whole.gmac == pytest.approx(800e-9)
     assert whole.fraction == pytest.approx(100 * 19 / 40)
+
+
+@pytest.mark.parametrize("dtype", list(cpu_path.DTYPES))
+def test_the_pass_runs_in_every_dtype_and_memory_format(dtype):
+    product = three_heads("cpu")
+    given = photos(1, 40, 56, "cpu")
+    with torch.inference_mode():
+        expected = scores_of(product)(given)
+        for network in cpu_path.variants(dtype, product).values():
+            found = network(pad(given.to(cpu_path.DTYPES[dtype]) / 127.5 - 1))
+            for stride, values in found.items():
+                assert values.dtype == torch.float32
+                torch.testing.assert_close(values, expected[stride], rtol=0.1, atol=0.5)
 
 
 def test_layers_are_timed_in_a_pass():
