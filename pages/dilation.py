@@ -77,6 +77,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    framing=("view", "dilations"),
 )
 
 # The controls that matter in each view; the others are behind "All settings".
@@ -411,10 +412,7 @@ def formula(now: pictures.State, view: str) -> None:
 
 def picture(now: pictures.State, view: str) -> None:
     """The picture of a view with its formula, or what would make it possible."""
-    try:
-        scene, error = pictures.scene(now, view), None
-    except SettingError as found:
-        scene, error = pictures.nothing(view), found
+    scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
     lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view), "view": choose_view})
     if error is not None:
         lesson.impossible(error, CONTROLS)
@@ -506,12 +504,9 @@ def chart(stack: tuple[int, ...], taps: int) -> go.Figure:
     )
 
 
-def main() -> None:
-    """Draw the page."""
-    lesson.enter(DILATION, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
     view = CONTROLS["view"] or pictures.VIEWS[0]
-    controls(view)
     now = state()
     left, right = st.columns([2, 1] if view == "Stack" else [3, 1], gap="medium")
     with left:
@@ -529,7 +524,16 @@ def main() -> None:
         lines = code(now, view)
     except SettingError as error:
         lines = f"# {error}"
-    lesson.below(lines, NOTES, DILATION)
+    lesson.code(lines)
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(DILATION, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls(CONTROLS["view"] or pictures.VIEWS[0])
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, DILATION)
 
 
 main()

@@ -48,6 +48,7 @@ CONTROLS = Controls(
         "layer": pictures.usable_row,
         "place": pictures.usable_place,
     },
+    framing=("view",),
 )
 
 
@@ -380,6 +381,16 @@ def code(now: pictures.State) -> str:
     )
 
 
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
+    now = state()
+    if CONTROLS["view"] == "layers":
+        layers_view(now)
+    else:
+        network_view(now)
+    lesson.code(code(now))
+
+
 def main() -> None:
     """Draw the page."""
     lesson.enter(RECEPTIVE_FIELD, CONTROLS)
@@ -387,12 +398,8 @@ def main() -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="center"):
         CONTROLS.draw("view", label_visibility="collapsed")
         CONTROLS.draw("photo", label_visibility="collapsed")
-    now = state()
-    if CONTROLS["view"] == "layers":
-        layers_view(now)
-    else:
-        network_view(now)
-    lesson.below(code(now), NOTES, RECEPTIVE_FIELD)
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, RECEPTIVE_FIELD)
     if CONTROLS["view"] == "network":
         # In the background, when all is drawn: ready when the student has sized the circle.
         engine.loading()

@@ -37,6 +37,7 @@ class PhotoField {
     this.host = host;
     this.hot = null; // the row that is pointed at or stepped to; null: the chosen one
     this.timer = 0;
+    this.version = 0;
     this.rows = [];
     this.head = make("tr");
     this.body = make("tbody");
@@ -91,6 +92,7 @@ class PhotoField {
     this.light();
     if (stack !== this.stack) this.reveal(data.chosen);
     this.stack = stack;
+    this.host.dataset.version = String(++this.version);
     this.host.dataset.ready = "true";
   }
 
