@@ -1,8 +1,7 @@
 """Dilation: gaps between the taps widen the field, and the cells in the gaps go unseen."""
 
-from functools import lru_cache, partial
+from functools import partial
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from explainer.ops import SettingError
@@ -13,6 +12,7 @@ from explainer.ui.lessons import DILATION
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures import dilation_images as images
 from explainer.ui.pictures import inputs
+from explainer.ui.pictures.dilation_growth import chart
 from explainer.ui.values import readable
 
 DEFAULT = pictures.State()
@@ -477,33 +477,6 @@ def predict_cells() -> None:
         st.button("Ask again", key="again cells", on_click=ask_again)
 
 
-@lru_cache(maxsize=32)
-def chart(stack: tuple[int, ...], taps: int) -> go.Figure:
-    """Weights against field, of the stack of the page and of two others."""
-    styles = {
-        "1, 2, 4, 8 …": {"color": "#009E73", "dash": "solid"},
-        "dilation 1": {"color": "#0072B2", "dash": "dot"},
-        "this stack": {"color": "#E69F00", "dash": "dash"},
-    }
-    lines = [
-        go.Scatter(
-            x=weights, y=fields, name=name, mode="lines+markers", line={"width": 3, **styles[name]}
-        )
-        for name, (weights, fields) in pictures.growth(stack, taps).items()
-    ]
-    axis = {"title": {"font": {"size": 16}}, "tickfont": {"size": 15}, "rangemode": "tozero"}
-    return go.Figure(
-        lines,
-        {
-            "height": 172,
-            "margin": {"l": 0, "r": 4, "t": 4, "b": 0},
-            "xaxis": {**axis, "title": {"text": "weights (one channel)", "font": {"size": 16}}},
-            "yaxis": {**axis, "title": {"text": "field r", "font": {"size": 16}}},
-            "legend": {"x": 0.02, "y": 1, "font": {"size": 15}, "bgcolor": "rgba(0,0,0,0)"},
-        },
-    )
-
-
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     view = CONTROLS["view"] or pictures.VIEWS[0]
@@ -514,9 +487,7 @@ def live() -> None:
     with right:
         if view == "Stack":
             predict_cells()
-            st.plotly_chart(
-                chart(now.dilations, now.kernel), key="growth", config={"displayModeBar": False}
-            )
+            st.markdown(chart(now.dilations, now.kernel), unsafe_allow_html=True)
         else:
             lesson.ask(QUESTIONS[view], partial(CONTROLS.set, **REVEALED[view]))
     code = images.snippet if view in ("Photo", "Context") else pictures.snippet
