@@ -1,10 +1,10 @@
 """From a key press on a slider to the changed picture: `python tests/browser/bench_slider.py`.
 
-Starts the app, opens every lesson page in headless Chromium and presses keys on a slider (or, where
-a page has none, on a number) there and back. Measured in the page: from the key press to the changed
-picture (`data-version`), and to the next animation frame, when the browser paints it. Prints the
-distributions in milliseconds. With `--against FOLDER` (another checkout) its server is measured too,
-by turns with this one, so that both meet the same load.
+Starts the app, opens every lesson page in headless Chromium and presses keys on a slider (or,
+where a page has none, on a number) there and back. Measured in the page: from the key press to the
+changed picture (`data-version`), and to the next animation frame, when the browser paints it.
+Prints the distributions in milliseconds. With `--against FOLDER` (another checkout) its server is
+measured too, by turns with this one, so that both meet the same load.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ WATCH = """root => {
 
 @dataclass(frozen=True)
 class Case:
-    """A page with its parameters, and what is pressed there and back; a slider by its name in the address, other controls by selector."""
+    """A page with its parameters, and what is pressed there and back.
+
+    Attributes:
+        link: the page and its parameters.
+        control: a slider by its name in the address, or another control by its selector.
+    """
 
     link: str
     control: str
@@ -119,7 +124,9 @@ def opened(page: Page, url: str, case: Case) -> Page:
     picture = page.locator(PICTURE).first
     picture.wait_for()
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    page.wait_for_selector(':is([data-role="linked-grid"], [data-role="photo-field"])[data-ready="true"]')
+    page.wait_for_selector(
+        ':is([data-role="linked-grid"], [data-role="photo-field"])[data-ready="true"]'
+    )
     picture.evaluate(WATCH)
     return page
 
