@@ -26,6 +26,7 @@ CONTROLS = Controls(
             "layers",
             "What a unit can see, from the layers; or what it really uses, on this app’s network.",
             options=VIEWS,
+            numbered=True,
         ),
         Choice("photo", "Photo", samples.DEFAULT, options=tuple(samples.SAMPLES)),
         Whole(
@@ -186,6 +187,12 @@ def on_change() -> None:
         take(pictures.without(now, row))
 
 
+def on_view() -> None:
+    view = whole(message(KEY, "view"))
+    if view is not None and 0 <= view < len(VIEWS):
+        CONTROLS.set(view=VIEWS[view])
+
+
 def on_radius() -> None:
     radius = whole(message(KEY, "radius"))
     if radius is not None:
@@ -247,7 +254,14 @@ def layers_view(now: pictures.State) -> None:
     photo_field(
         pictures.picture(now, influence_view.address(CONTROLS["photo"])),
         key=KEY,
-        on={"place": on_place, "layer": on_layer, "edit": on_edit, "change": on_change},
+        on={
+            "place": on_place,
+            "layer": on_layer,
+            "edit": on_edit,
+            "change": on_change,
+            "view": on_view,
+        },
+        views=len(VIEWS),
     )
     formula(now)
     too_small(now)
@@ -296,8 +310,19 @@ def network_view(now: pictures.State) -> None:
         photo_field(
             pictures.network_picture(source, now.height, now.width, place, **shown),
             key=KEY,
-            on={"place": on_place, "radius": on_radius},
+            on={"place": on_place, "radius": on_radius, "view": on_view},
+            views=len(VIEWS),
         )
+        network_formula()
+
+
+def network_formula() -> None:
+    """The field of the network's layers, as the sum over them."""
+    wider, size = pictures.network_sum()
+    terms = " + ".join(
+        f"{chip('w', add)}·{chip('x', stride)}" for stride, add in wider.items() if add
+    )
+    lesson.formula(f"r = 1 + Σ (k − 1)·S = 1 + {terms} = {chip('y', size)}")
 
 
 def guess() -> Circle:
