@@ -244,9 +244,7 @@ def live() -> None:
             formula(now)
             code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
             if now.w and not pictures.own_fits(now):
-                st.caption(
-                    "The edited weights are for another kernel size: here they are ones."
-                )
+                st.caption("The edited weights are for another kernel size: here they are ones.")
     with right:
         prediction()
         # Photos have two axes, whatever the other views show.

@@ -5,7 +5,6 @@ from functools import partial
 import streamlit as st
 
 from explainer.components.staircase import chosen, staircase
-from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, Question, chip
