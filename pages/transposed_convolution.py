@@ -290,7 +290,7 @@ def formula(now: pictures.State) -> None:
     else:
         symbols, live = "o = (n − 1)s + max(k, s)", f"({n} − 1)·{s} + max({k}, {s})"
     apart = chip("y", f"{pictures.disagreement(now):.1g}")
-    lesson.formula(f"{symbols} = {live} = {y} &ensp;·&ensp; views differ by {apart}")
+    lesson.formula(f"{symbols} = {live} = {y}", f"largest difference of the four views: {apart}")
 
 
 def stairs(now: pictures.State) -> None:

@@ -319,10 +319,13 @@ def below(notes: Notes, lesson: Lesson) -> None:
         "In the literature": notes.literature,
         **notes.more,
     }
+    # One element, not two for each part: the browser goes through all of them at every rerun.
+    folded = "\n\n".join(
+        f"<details><summary>{html.escape(title)}</summary>\n\n{text}\n\n</details>"
+        for title, text in parts.items()
+    )
     with st.container(key="notes"):
-        for title, text in parts.items():
-            with st.expander(title):
-                st.markdown(text)
+        st.markdown(folded, unsafe_allow_html=True)
     before, after = neighbours(lesson)
     with st.container(key="neighbours", horizontal=True, horizontal_alignment="distribute"):
         if before is not None:

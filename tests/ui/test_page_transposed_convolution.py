@@ -31,7 +31,7 @@ def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
     assert not app.warning
     assert result(app) == "3"
     assert [slider.key for slider in app.slider][:3] == ["stride", "padding", "output_padding"]
-    assert "views differ by" in formula(app)
+    assert "largest difference of the four views" in formula(app)
     assert len(app.radio[0].options) == 3
     assert any("takes 3 and 4 cells all to 2" in text.value for text in app.markdown)
 
