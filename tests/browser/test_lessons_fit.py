@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from explainer.ui.pictures import (
     checkerboard,
@@ -23,7 +23,8 @@ VIEWS = {
     "checkerboard": checkerboard.VIEWS,
     "dilation": dilation.VIEWS,
 }
-SMALL, LARGE = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+SMALL: ViewportSize = {"width": 1280, "height": 720}
+LARGE: ViewportSize = {"width": 1920, "height": 1080}
 
 
 def needs_no_scrolling(page: Page, picture: str) -> None:
@@ -67,7 +68,7 @@ def test_every_view_is_whole_without_scrolling_and_grows_with_the_window(
 
 
 @pytest.mark.parametrize("window", [SMALL, LARGE], ids=["720", "1080"])
-def test_both_views_of_the_receptive_field_too(window: dict[str, int], page: Page, serve: Any):
+def test_both_views_of_the_receptive_field_too(window: ViewportSize, page: Page, serve: Any):
     page.set_viewport_size(window)
     page.goto(f"{serve().rstrip('/')}/receptive_field")
     for view, question in (("layers", "Does every pixel"), ("network", "The dashed box")):
