@@ -402,7 +402,7 @@ def main() -> None:
     lesson.below(code(now), NOTES, RECEPTIVE_FIELD)
     if CONTROLS["view"] == "network":
         # In the background, when all is drawn: ready when the student has sized the circle.
-        engine.loading()
+        engine.starting()
 
 
 main()

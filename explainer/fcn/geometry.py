@@ -84,7 +84,7 @@ def bilinear_upsampling(coarse: Lattice, fine: Lattice) -> Upsampling:
     return Upsampling(kernel, factor, int(padding))
 
 
-def padded_size(size: int, stride: int) -> int:
+def padded_size(size: int, stride: int = 32) -> int:
     """The smallest stride·n + 1 that is at least `size`, in pixels.
 
     With 3×3 kernels of stride 2 and padding 1, such a side gives maps of n+1, 2n+1, 4n+1 … cells

@@ -89,3 +89,22 @@ def label_maps(
         stride: label_map(scores, at[stride].stride, height, width, at[stride].first)
         for stride, scores in sums.items()
     }
+
+
+def dense_label_map(scores: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """The same argmax for a whole batch, every pixel interpolated: (N, C, h, w) to (N, H, W) uint8.
+
+    What `label_map` saves is small change on a GPU, where its shapes, which depend on the scores,
+    could not be captured in a graph. Cell 0 sits on pixel 0.
+
+    Raises:
+        ValueError: pixels are out of reach of the cells.
+    """
+    rows, columns = (stride * (cells - 1) + 1 for cells in scores.shape[2:])
+    if height > rows or width > columns:
+        raise ValueError(
+            f"cells of stride {stride} that end at {rows}×{columns} pixels do not cover "
+            f"{height}×{width}"
+        )
+    full = F.interpolate(scores, size=(rows, columns), mode="bilinear", align_corners=True)
+    return full[:, :, :height, :width].argmax(1).to(torch.uint8)

@@ -4,7 +4,9 @@ Every 3×3 convolution of stride 2 pads one pixel on each side, so that on a sid
 cell u of a map of stride s is centred on pixel s·u (`explainer.fcn.geometry`).
 """
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from explainer.fcn.geometry import PIXELS, Lattice
 
@@ -34,12 +36,45 @@ CHANNELS = {8: 192, 16: 576, 32: 320}
 """Channels of the features at each stride."""
 
 
+class ConvReLU6(nn.Conv2d):
+    """A convolution and ReLU6.
+
+    The activation costs more memory traffic than arithmetic. In place it writes no second tensor;
+    `fused`, it is applied while the convolution's kernel still holds the value (oneDNN's post-op,
+    without gradients; `explainer.fcn.cpu.fuse` sets it where this PyTorch can).
+    """
+
+    fused = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.fused and not torch.is_grad_enabled():
+            return torch.ops.mkldnn._convolution_pointwise(
+                input,
+                self.weight,
+                self.bias,
+                self.padding,
+                self.stride,
+                self.dilation,
+                self.groups,
+                "hardtanh",
+                [0.0, 6.0],
+                "",
+            )
+        return F.relu6(super().forward(input), inplace=True)
+
+
 def conv(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
+    layer: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Conv2d:
     """A convolution that keeps cells centred: padding d(k-1)/2 on each side."""
     padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups)
+    return layer(inputs, outputs, kernel, stride, padding, dilation, groups)
 
 
 class InvertedResidual(nn.Module):
@@ -51,19 +86,18 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, dilation: int = 1):
         super().__init__()
         hidden = inputs * expansion
-        self.expand = conv(inputs, hidden, 1) if expansion > 1 else None
-        self.depthwise = conv(hidden, hidden, 3, stride, hidden, dilation)
+        self.expand = conv(inputs, hidden, 1, layer=ConvReLU6) if expansion > 1 else None
+        self.depthwise = conv(hidden, hidden, 3, stride, hidden, dilation, ConvReLU6)
         self.project = conv(hidden, outputs, 1)
-        self.activation = nn.ReLU6()
         self.residual = stride == 1 and inputs == outputs
 
     def expanded(self, x: Tensor) -> Tensor:
         """The features before the (possibly strided) depthwise convolution."""
-        return x if self.expand is None else self.activation(self.expand(x))
+        return x if self.expand is None else self.expand(x)
 
     def contracted(self, x: Tensor, expanded: Tensor) -> Tensor:
         """The rest of the block."""
-        y = self.project(self.activation(self.depthwise(expanded)))
+        y = self.project(self.depthwise(expanded))
         return x + y if self.residual else y
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +117,8 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, dilated: bool = False):
         super().__init__()
-        self.stem = nn.Sequential(conv(3, STEM_CHANNELS, 3, stride=2), nn.ReLU6())
+        # In a list of one: the name of its weights in files.
+        self.stem = nn.Sequential(conv(3, STEM_CHANNELS, 3, stride=2, layer=ConvReLU6))
         self.blocks = nn.ModuleList()
         inputs = STEM_CHANNELS
         lattice = PIXELS.through(3, 2, 1)

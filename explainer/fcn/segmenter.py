@@ -1,19 +1,28 @@
 """Photos in, segmentations out: the network on its device, in the form that runs fastest there."""
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from explainer.fcn import cpu
 from explainer.fcn.device import choose
+from explainer.fcn.geometry import padded_size
+from explainer.fcn.graphs import GraphedPasses
 from explainer.fcn.labels import label_maps
 from explainer.fcn.network import FCN, Head, fuse, pad
 from explainer.fcn.result import ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES
 from explainer.fcn.weights import load_small
+
+Photo = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+LARGEST_BATCH = 16
+"""Photos in one pass on CUDA. Elsewhere one: a CPU's cores are busy with one."""
 
 
 def trunk_dtype(device: str) -> torch.dtype:
@@ -29,6 +38,16 @@ def trunk_dtype(device: str) -> torch.dtype:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if kind == "cpu" and native else torch.float32
+
+
+def bucket(photo: Photo) -> tuple[int, int]:
+    """The height and width that a photo is padded to; photos of one bucket can share a pass.
+
+    It is the size that the photo gets alone too. With more padding its labels would depend on its
+    neighbours: biases make the padding anything but grey after the first layer, and the coarsest
+    head averages over all of it.
+    """
+    return padded_size(photo.shape[0]), padded_size(photo.shape[1])
 
 
 class Segmenter:
@@ -57,6 +76,14 @@ class Segmenter:
             assert isinstance(head, Head)
             head.score.float()
         self.lattices = network.lattices
+        kind = device.split(":")[0]
+        # On CUDA, copies of one pass run beside the computation of another.
+        self.largest_batch, self.passes_at_once = (LARGEST_BATCH, 2) if kind == "cuda" else (1, 1)
+        self._passes = None
+        if kind == "cuda":
+            self._passes = GraphedPasses(self.network, device, self.dtype, self.largest_batch)
+        elif kind == "cpu":
+            cpu.fuse(self.network, self.dtype)
 
     @classmethod
     def load(cls, weights: str | Path | None = None, device: str | None = None) -> "Segmenter":
@@ -70,41 +97,93 @@ class Segmenter:
             WeightsError: the weights cannot be used.
             ValueError: there is no such device.
         """
+        cpu.use_huge_pages()
         chosen = choose(device)
         return cls(load_small(None if weights is None else Path(weights)), chosen)
 
-    def scores(self, photos: Tensor) -> dict[int, Tensor]:
-        """Score maps (N, classes, h, w) fp32 by stride of photos (N, 3, H, W) uint8."""
-        batch = pad(photos.to(self.dtype) / 127.5 - 1)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        return self.network(batch)
+    def warm_up(self, side: int = 193) -> None:
+        """Run once, so that the first photo does not pay for it; on a CPU, choose the threads."""
+        grey = np.full((side, side, 3), 127, np.uint8)
+        if self.device == "cpu":
+            cpu.tune_threads(lambda: self(grey))
+        else:
+            self(grey)
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Segmentation:
+    def __call__(self, pixels: Photo) -> Segmentation:
         """Segments one photo, (H, W, 3) uint8 RGB of any size.
 
         Raises:
             ValueError: another shape or dtype.
         """
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-            raise ValueError(
-                f"a photo is (height, width, 3) uint8 with at least one pixel, not "
-                f"{pixels.shape} {pixels.dtype}"
-            )
-        height, width, _ = pixels.shape
+        return self.launch([pixels])()[0]
+
+    def launch(self, photos: Sequence[Photo]) -> Callable[[], list[Segmentation]]:
+        """Start a pass for several photos; what it returns waits for the segmentations.
+
+        On CUDA the device computes meanwhile, so that the next pass can be made ready.
+
+        Raises:
+            ValueError: not photos, or not of one bucket.
+        """
         began = time.perf_counter()
+        for photo in photos:
+            if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
+                raise ValueError(
+                    f"a photo is (height, width, 3) uint8 with at least one pixel, not "
+                    f"{photo.shape} {photo.dtype}"
+                )
+        buckets = {bucket(photo) for photo in photos}
+        if len(buckets) != 1:
+            raise ValueError(f"photos of one pass have one padded size, not {sorted(buckets)}")
+        if self._passes is not None:
+            done = self._passes.launch(photos)
+            return lambda: self._segmentations(photos, *done(), began)
+        computed = self._computed(photos, began)
+        return lambda: computed
+
+    def _computed(self, photos: Sequence[Photo], began: float) -> list[Segmentation]:
         with torch.inference_mode():
-            photo = torch.from_numpy(np.array(pixels)).to(self.device).permute(2, 0, 1)[None]
-            scores = self.scores(photo)
-            maps = {stride: found[0].cpu().numpy() for stride, found in scores.items()}
+            batch = torch.cat([pad(self._normalised(photo)) for photo in photos])
+            scores = self.network(batch.contiguous(memory_format=torch.channels_last))
+            maps = {stride: found.cpu().numpy() for stride, found in scores.items()}
+            sums = fuse(scores, self.lattices)
             forward = time.perf_counter()
-            sums = {s: found[0] for s, found in fuse(scores, self.lattices).items()}
-            labels = {s: m.cpu().numpy() for s, m in label_maps(sums, height, width).items()}
-        return Segmentation(
-            height,
-            width,
-            self.classes,
-            {stride: ScoreMap(maps[stride], self.lattices[stride]) for stride in maps},
-            labels,
-            {"forward": forward - began, "labels": time.perf_counter() - forward},
-            self.device,
-        )
+            labels: list[dict[int, NDArray[np.uint8]]] = []
+            for number, photo in enumerate(photos):
+                own = {stride: found[number] for stride, found in sums.items()}
+                found = label_maps(own, *photo.shape[:2])
+                labels.append({stride: label.cpu().numpy() for stride, label in found.items()})
+        return self._segmentations(photos, maps, labels, began, forward)
+
+    def _normalised(self, photo: Photo) -> torch.Tensor:
+        # The copy: a photo may be read-only, which PyTorch does not know.
+        pixels = torch.from_numpy(np.array(photo)).to(self.device).permute(2, 0, 1)[None]
+        return pixels.to(self.dtype) / 127.5 - 1
+
+    def _segmentations(
+        self,
+        photos: Sequence[Photo],
+        maps: Mapping[int, NDArray[np.float32]],
+        labels: Sequence[Mapping[int, NDArray[np.uint8]]],
+        began: float,
+        forward: float | None = None,
+    ) -> list[Segmentation]:
+        """Args: `maps` (N, classes, h, w) by stride; `forward` ends the pass, None: labels too."""
+        now = time.perf_counter()
+        forward = forward or now
+        return [
+            Segmentation(
+                photo.shape[0],
+                photo.shape[1],
+                self.classes,
+                {
+                    # A copy of its own: one photo of a batch does not keep the others' scores.
+                    stride: ScoreMap(np.array(maps[stride][number]), self.lattices[stride])
+                    for stride in maps
+                },
+                labels[number],
+                {"forward": forward - began, "labels": now - forward},
+                self.device,
+            )
+            for number, photo in enumerate(photos)
+        ]

@@ -1,73 +1,128 @@
-"""The one network that all visitors share, loaded in the background while the page draws."""
+"""The one engine that all visitors share, loaded in the background while the page draws."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from explainer.fcn.engine import Answer, Engine, Ticket
     from explainer.fcn.influence import Influence
-    from explainer.fcn.result import Segmentation
-    from explainer.fcn.segmenter import Segmenter
 
-_one_at_a_time = threading.Lock()
+T = TypeVar("T")
+
+LOOK = 0.1
+"""Seconds between two looks at the queue: then the page tells how many are before the visitor."""
 
 
 @st.cache_resource(show_spinner=False)
-def loading() -> Future[Segmenter]:
-    """The network, being loaded: the first call starts it, later ones return the same future."""
-    future: Future[Segmenter] = Future()
-    threading.Thread(target=_load, args=(future,), name="load the network", daemon=True).start()
+def starting() -> Future[Engine]:
+    """The engine, being started: the first call starts it, later ones return the same future."""
+    future: Future[Engine] = Future()
+    threading.Thread(target=_start, args=(future,), name="start the engine", daemon=True).start()
     return future
 
 
-def _load(future: Future[Segmenter]) -> None:
+def _start(future: Future[Engine]) -> None:
     try:
         # PyTorch takes more than a second to import: here, so that the page is drawn meanwhile.
+        from explainer.fcn.engine import Engine
         from explainer.fcn.segmenter import Segmenter
 
-        future.set_result(Segmenter.load())
+        def load(device: str | None = None) -> Segmenter:
+            segmenter = Segmenter.load(device=device)
+            segmenter.warm_up()
+            return segmenter
+
+        future.set_result(Engine(load, lambda: load("cpu")))
     except Exception as error:
         future.set_exception(error)
 
 
-def network() -> Segmenter:
-    """The network, waiting for it if need be.
+def shared() -> Engine:
+    """The engine, waiting for it if need be."""
+    return starting().result()
+
+
+@dataclass(frozen=True, eq=False)
+class Seat:
+    """A session, as the engine knows it."""
+
+    engine: Engine
+
+
+@st.cache_resource(
+    scope="session", show_spinner=False, on_release=lambda seat: seat.engine.leave(seat)
+)
+def _seat(_engine: Engine, number: int) -> Seat:
+    """Cached by the engine's number: a new engine knows nothing of the seats of the last one."""
+    return Seat(_engine)
+
+
+def seat() -> Seat:
+    """The seat of the visitor whose session runs this script; given up when they leave.
+
+    Outside a session every call is its own visitor.
+    """
+    engine = shared()
+    return Seat(engine) if get_script_run_ctx() is None else _seat(engine, id(engine))
+
+
+def segment(pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None = None) -> Answer:
+    """Segment a photo, (H, W, 3) RGB.
+
+    Args:
+        waiting: called now and then with the number of jobs before this one. What it draws is also
+            where a newer run of the visitor's script ends this one.
 
     Raises:
+        Busy: too many visitors wait.
         WeightsError: the weights cannot be used.
         ValueError: the device asked for is not there.
     """
-    try:
-        return loading().result()
-    except Exception:
-        loading.clear()  # the next visitor's run tries again
-        raise
+    here = seat()
+    return _answered(here.engine.segment(here, pixels), waiting)
 
 
-def segment(pixels: NDArray[np.uint8]) -> Segmentation:
-    """Segment a photo, (H, W, 3) RGB; one at a time, which bounds the memory of many visitors."""
-    segmenter = network()
-    with _one_at_a_time:
-        return segmenter(pixels)
+def run(work: Callable[[Any], T], waiting: Callable[[int], object] | None = None) -> T:
+    """Do other work with the network, in its turn: `work(segmenter)`. Raises as `segment` does."""
+    here = seat()
+    return _answered(here.engine.run(here, work), waiting)
 
 
 def influence(
     pixels: NDArray[np.uint8], y: int, x: int, *, stride: int, photo_average: bool
 ) -> Influence:
-    """How much every pixel counts for the class that wins at (y, x); one at a time, as above.
+    """How much every pixel counts for the class that wins at (y, x).
 
     Raises:
         IndexError: there is no such pixel.
     """
-    segmenter = network()
-    from explainer.fcn.influence import influence
 
-    with _one_at_a_time:
+    def work(segmenter: Any) -> Influence:
+        from explainer.fcn.influence import influence
+
         return influence(segmenter, pixels, y, x, stride=stride, photo_average=photo_average)
+
+    return run(work)
+
+
+def _answered(ticket: Ticket[T], waiting: Callable[[int], object] | None) -> T:
+    try:
+        while not ticket.wait(LOOK):
+            if waiting is not None:
+                waiting(ticket.ahead)
+        return ticket.result()
+    except CancelledError:
+        st.stop()  # another run of this visitor's script has asked for something newer
+    finally:
+        ticket.cancel()

@@ -124,7 +124,7 @@ def greyed(name: str, y: int, x: int, radius: int) -> tuple[Answer, str]:
 
 def answer(pixels: NDArray[np.uint8], y: int, x: int) -> Answer:
     """What the network says of a pixel, by FCN-32s."""
-    probabilities = engine.segment(pixels).probabilities(y, x)[pictures.STRIDE]
+    probabilities = engine.segment(pixels).result.probabilities(y, x)[pictures.STRIDE]
     best = int(probabilities.argmax())
     return Answer(CLASSES[best], float(probabilities[best]))
 

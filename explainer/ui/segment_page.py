@@ -2,6 +2,7 @@
 
 import html
 import time
+from dataclasses import replace
 
 import streamlit as st
 from PIL import Image
@@ -37,8 +38,9 @@ def show() -> None:
         try:
             with busy:
                 _segment(now, side, preview)
-        except ValueError as unusable:  # weights or a device: it says what to do
+        except (ValueError, RuntimeError) as unusable:  # it says what to do
             error.error(plain(str(unusable)), icon=":material/error:")
+            st.button("Try again", icon=":material/refresh:")
     else:
         now.shown = known
     if now.shown is None:
@@ -101,17 +103,28 @@ def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
 
     Raises:
         ValueError: the weights or the device cannot be used.
+        RuntimeError: too many visitors wait, or memory ran out everywhere.
     """
     assert now.chosen is not None, "follow_link chooses a photo in the first run"
     photo = _prepared(now, now.chosen, side)
     if now.shown is None:
         preview.html(_preview(photo))
     with st.spinner("Loading the network"):
-        engine.network()
+        engine.seat()
     with st.spinner("Segmenting"):
-        now.shown = Shown(photo, engine.segment(photo.pixels))
+        place = st.empty()
+        answer = engine.segment(photo.pixels, lambda ahead: place.markdown(queue_line(ahead)))
+        place.empty()
+    if answer.pixels is not None:
+        photo = replace(photo, pixels=answer.pixels)
+    now.shown = Shown(replace(photo, notes=photo.notes + answer.notes), answer.result)
     now.remember(now.shown)
     preview.empty()
+
+
+def queue_line(ahead: int) -> str:
+    """What a visitor reads who waits, e.g. "3 photos before yours"."""
+    return "" if ahead == 0 else f"{ahead} photo{'s' if ahead > 1 else ''} before yours"
 
 
 def _preview(photo: Prepared) -> str:

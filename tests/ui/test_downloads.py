@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from explainer.fcn.photo import decode, fit
+from explainer.fcn.segmenter import Segmenter
 from explainer.fcn.voc import PALETTE
-from explainer.ui import downloads, engine, samples
+from explainer.ui import downloads, samples
 from explainer.ui.segment_page import prepare
 from explainer.ui.segment_views import own_size
 from explainer.ui.snippets import command_line, python_lines
@@ -27,7 +28,7 @@ def shown() -> Shown:
     buffer = io.BytesIO()
     cat.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", exif=exif)
     photo = prepare(Encoded("cat.jpg", buffer.getvalue()), 384)
-    return Shown(photo, engine.segment(photo.pixels))
+    return Shown(photo, Segmenter.load(device="cpu")(photo.pixels))
 
 
 def opened(data: bytes) -> Image.Image:

@@ -1,0 +1,358 @@
+"""The queue in front of the network: order, batches, replacement, memory, and who sees what."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from explainer.fcn.engine import Answer, Busy, Engine, Remembered
+from explainer.fcn.geometry import PIXELS
+from explainer.fcn.result import ScoreMap, Segmentation
+from explainer.fcn.segmenter import Segmenter
+
+WAIT = 30  # seconds; a deadlock fails, a busy machine does not
+
+
+def photo(shade: int, height: int = 40, width: int = 50) -> np.ndarray:
+    return np.full((height, width, 3), shade, np.uint8)
+
+
+class Fake:
+    """A network that labels every pixel with the photo's first value, and notes what it was given.
+
+    Attributes:
+        gate: passes wait for it; set at first.
+        fits: pixels that fit into memory together.
+    """
+
+    def __init__(self, largest_batch: int = 1, passes_at_once: int = 1, fits: float = np.inf):
+        self.device = "fake"
+        self.largest_batch = largest_batch
+        self.passes_at_once = passes_at_once
+        self.fits = fits
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.passes: list[list[int]] = []
+
+    def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Segmentation]]:
+        self.entered.release()
+        assert self.gate.wait(WAIT)
+        self.passes.append([int(photo.flat[0]) for photo in photos])
+        if sum(photo[..., 0].size for photo in photos) > self.fits:
+            raise torch.OutOfMemoryError
+        return lambda: [segmentation(photo) for photo in photos]
+
+
+def segmentation(photo: np.ndarray) -> Segmentation:
+    height, width, _ = photo.shape
+    scores = ScoreMap(np.full((2, height, width), photo.flat[0], np.float32), PIXELS)
+    return Segmentation(height, width, ("a", "b"), {8: scores}, {8: photo[..., 0].copy()})
+
+
+def shade(answer: Answer) -> int:
+    return int(answer.result.labels[8].flat[0])
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., tuple[Engine, Fake]]]:
+    engines = []
+
+    def started(fake: Fake | None = None, **options) -> tuple[Engine, Fake]:
+        network = fake or Fake()
+        engine = Engine(lambda: network, **options)
+        engines.append((engine, network))
+        return engine, network
+
+    yield started
+    for engine, network in engines:
+        network.gate.set()
+        engine.close()
+
+
+def held(engine: Engine, network: Fake) -> None:
+    """Have the network busy with a photo of shade 0 until its gate opens."""
+    network.gate.clear()
+    engine.segment("first", photo(0))
+    assert network.entered.acquire(timeout=WAIT)
+
+
+def test_everyone_gets_the_answer_to_their_own_photo(started):
+    engine, _ = started()
+    tickets = {s: engine.segment(s, photo(s)) for s in range(1, 20)}
+    for session, ticket in tickets.items():
+        assert shade(ticket.result(WAIT)) == session
+        assert ticket.ahead == 0
+
+
+def test_sessions_are_served_in_turn_and_see_how_many_are_before_them(started):
+    engine, network = started()
+    held(engine, network)
+    tickets = [engine.segment(session, photo(session)) for session in (1, 2, 3)]
+    assert [ticket.ahead for ticket in tickets] == [1, 2, 3]
+    assert not tickets[0].wait(0.01)
+    network.gate.set()
+    assert [shade(ticket.result(WAIT)) for ticket in tickets] == [1, 2, 3]
+    assert network.passes == [[0], [1], [2], [3]]
+
+
+def test_a_newer_photo_takes_the_place_of_the_older_one_that_waits(started):
+    engine, network = started()
+    held(engine, network)
+    older = engine.segment("a", photo(1))
+    other = engine.segment("b", photo(2))
+    newer = engine.segment("a", photo(3))
+    assert (newer.ahead, other.ahead, older.ahead) == (1, 2, 0)
+    assert older.wait(WAIT)
+    with pytest.raises(CancelledError):
+        older.result(WAIT)
+    network.gate.set()
+    assert (shade(newer.result(WAIT)), shade(other.result(WAIT))) == (3, 2)
+    assert network.passes == [[0], [3], [2]]
+
+
+def test_photos_of_one_bucket_share_a_pass_up_to_the_largest_batch(started):
+    engine, network = started(Fake(largest_batch=3))
+    held(engine, network)
+    small = [engine.segment(session, photo(session)) for session in (1, 2)]
+    large = engine.segment(9, photo(9, 100, 100))
+    more = [engine.segment(session, photo(session, 34, 64)) for session in (3, 4)]
+    same = engine.segment("again", photo(2))
+    network.gate.set()
+    for ticket, expected in zip([*small, large, *more, same], [1, 2, 9, 3, 4, 2], strict=True):
+        assert shade(ticket.result(WAIT)) == expected
+    # 40×50 and 34×64 are padded to 65×65 both; the equal photo costs no place.
+    assert network.passes == [[0], [1, 2, 3], [9], [4]]
+
+
+def test_a_full_queue_says_so_and_still_takes_newer_photos_of_those_who_wait(started):
+    engine, network = started(capacity=2)
+    held(engine, network)
+    engine.segment("a", photo(1))
+    engine.segment("b", photo(2))
+    with pytest.raises(Busy, match="2 visitors wait") as busy:
+        engine.segment("c", photo(3))
+    assert busy.value.waiting == 2
+    newer = engine.segment("a", photo(4))
+    network.gate.set()
+    assert shade(newer.result(WAIT)) == 4
+
+
+def test_who_leaves_waits_no_longer_and_nothing_of_theirs_is_kept(started):
+    engine, network = started()
+    held(engine, network)
+    ticket = engine.segment("gone", photo(1))
+    engine.leave("gone")
+    engine.leave("first")  # while the pass for it is under way
+    network.gate.set()
+    with pytest.raises(CancelledError):
+        ticket.result(WAIT)
+    assert shade(engine.segment("other", photo(2)).result(WAIT)) == 2
+    assert network.passes == [[0], [2]]
+    assert len(engine.remembered) == 1
+    engine.leave("other")
+    assert len(engine.remembered) == 0
+    assert engine.remembered.nbytes == 0
+
+
+def test_a_cancelled_ticket_frees_its_place(started):
+    engine, network = started(capacity=1)
+    held(engine, network)
+    ticket = engine.segment("a", photo(1))
+    ticket.cancel()
+    assert ticket.wait(0)
+    kept = engine.segment("b", photo(2))
+    network.gate.set()
+    assert shade(kept.result(WAIT)) == 2
+    assert [1] not in network.passes
+
+
+def test_a_known_photo_is_not_computed_again_and_serves_everyone(started):
+    engine, network = started()
+    first = engine.segment("a", photo(7)).result(WAIT)
+    assert engine.segment("b", photo(7)).result(0) is first
+    engine.leave("a")
+    assert engine.segment("c", photo(7)).result(0) is first
+    for session in "bc":
+        engine.leave(session)
+    engine.segment("d", photo(7)).result(WAIT)
+    assert network.passes == [[7], [7]]
+
+
+def test_photos_of_equal_bytes_but_another_shape_are_not_confused(started):
+    engine, _ = started()
+    wide = engine.segment("a", photo(7, 40, 50)).result(WAIT)
+    tall = engine.segment("a", photo(7, 50, 40)).result(WAIT)
+    assert (wide.result.width, tall.result.width) == (50, 40)
+
+
+def test_other_work_gets_the_network_in_its_turn_alone(started):
+    engine, network = started(Fake(largest_batch=4))
+    held(engine, network)
+    one = engine.segment("a", photo(1))
+    device = engine.run("b", lambda network: (network.device, len(network.passes)))
+    two = engine.segment("c", photo(2))
+    network.gate.set()
+    # Photos share the pass of the first of them; the work comes after it.
+    assert device.result(WAIT) == ("fake", 2)
+    assert (shade(one.result(WAIT)), shade(two.result(WAIT))) == (1, 2)
+    failing = engine.run("d", lambda network: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        failing.result(WAIT)
+    assert shade(engine.segment("a", photo(5)).result(WAIT)) == 5
+
+
+def test_a_network_that_cannot_be_loaded_is_tried_again_for_the_next_photo():
+    failures = [ValueError("no weights")] * 2  # at the start, and for the first photo
+
+    def load() -> Fake:
+        if failures:
+            raise failures.pop()
+        return Fake()
+
+    engine = Engine(load)
+    with pytest.raises(ValueError, match="no weights"):
+        engine.segment("a", photo(1)).result(WAIT)
+    assert not engine.ready
+    assert shade(engine.segment("a", photo(1)).result(WAIT)) == 1
+    assert engine.ready
+    engine.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.segment("a", photo(2))
+
+
+def test_without_memory_for_a_batch_half_of_it_goes_at_a_time(started):
+    engine, network = started(Fake(largest_batch=4, fits=2 * 40 * 50))
+    held(engine, network)
+    tickets = [engine.segment(session, photo(session)) for session in (1, 2, 3, 4)]
+    network.gate.set()
+    answers = [ticket.result(WAIT) for ticket in tickets]
+    assert [shade(answer) for answer in answers] == [1, 2, 3, 4]
+    assert all(answer.pixels is None and not answer.notes for answer in answers)
+    assert network.passes == [[0], [1, 2, 3, 4], [1, 2], [3, 4]]
+
+
+def test_without_memory_for_one_photo_half_the_size_goes_and_it_says_so(started):
+    engine, _ = started(Fake(fits=300 * 200))
+    answer = engine.segment("a", photo(5, 400, 600)).result(WAIT)
+    assert answer.pixels is not None
+    assert answer.pixels.shape == (200, 300, 3)
+    assert (answer.result.height, answer.result.width) == (200, 300)
+    (note,) = answer.notes
+    assert "600×400" in note
+    assert "300×200" in note
+
+
+def test_without_memory_at_all_the_spare_computes_and_it_says_so(started):
+    spare = Fake()
+    engine, _ = started(Fake(fits=0), spare=lambda: spare)
+    answer = engine.segment("a", photo(5, 400, 600)).result(WAIT)
+    assert answer.pixels is None
+    assert answer.result.width == 600
+    assert "computed on fake" in answer.notes[0]
+    assert spare.passes == [[5]]
+
+
+def test_without_a_spare_it_says_what_to_do(started):
+    engine, _ = started(Fake(fits=0))
+    with pytest.raises(torch.OutOfMemoryError, match="EXPLAINER_DEVICE"):
+        engine.segment("a", photo(5)).result(WAIT)
+
+
+def test_where_passes_overlap_the_next_starts_before_the_last_is_collected(started):
+    class Overlapping(Fake):
+        log: list[str]
+
+        def launch(self, photos):
+            super().launch(photos)
+            name = str(photos[0].flat[0])
+            self.log.append(f"start {name}")
+
+            def collect() -> list[Segmentation]:
+                self.log.append(f"end {name}")
+                return [segmentation(photo) for photo in photos]
+
+            return collect
+
+    network = Overlapping(passes_at_once=2)
+    network.log = []
+    engine, _ = started(network)
+    held(engine, network)
+    tickets = [engine.segment(session, photo(session)) for session in (1, 2)]
+    network.gate.set()
+    assert [shade(ticket.result(WAIT)) for ticket in tickets] == [1, 2]
+    assert network.log == ["start 0", "start 1", "end 0", "start 2", "end 1", "end 2"]
+
+
+def test_remembered_answers_stay_within_their_budget_the_last_used_stay():
+    answer = Answer(segmentation(photo(1)))
+    remembered = Remembered(budget=2 * answer.nbytes)
+    for key in "abc":
+        remembered.put(key, "session", answer)
+        if key == "b":
+            remembered.get("a", "session")
+    assert remembered.get("b", "session") is None
+    assert remembered.get("a", "session") is answer
+    assert remembered.get("c", "session") is answer
+    assert remembered.nbytes == 2 * answer.nbytes
+    Remembered(budget=0).put("a", "session", answer)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["photo", "leave", "wait"])), max_size=40)
+)
+def test_whatever_visitors_do_the_last_photo_of_each_who_stays_is_answered(actions):
+    engine = Engine(lambda: Fake(largest_batch=3), capacity=5)
+    last = {}
+    for number, (session, action) in enumerate(actions):
+        if action == "photo":
+            last[session] = engine.segment(session, photo(number))
+        elif action == "leave":
+            engine.leave(session)
+            last.pop(session, None)
+        elif session in last:
+            last[session].result(WAIT)
+    shades = {session: shade(ticket.result(WAIT)) for session, ticket in last.items()}
+    assert shades == {
+        session: max(n for n, a in enumerate(actions) if a == (session, "photo"))
+        for session in last
+    }
+    for session in range(5):
+        engine.leave(session)
+    assert engine.remembered.nbytes == 0
+    engine.close()
+
+
+# With the real network
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter.load(device="cpu")
+
+
+def test_a_photo_gives_the_same_with_neighbours_as_alone(segmenter):
+    """Sizes that are padded to one bucket: scores within 2·10⁻⁴ of their range, labels 99.9 %."""
+    generator = np.random.default_rng(0)
+    photos = [
+        generator.integers(0, 256, (*size, 3), np.uint8)
+        for size in ((97, 129), (66, 98), (80, 120))
+    ]
+    together = segmenter.launch(photos)()
+    for own, shared in zip(photos, together, strict=True):
+        alone = segmenter(own)
+        for stride in alone.scores:
+            a, b = alone.scores[stride].values, shared.scores[stride].values
+            assert np.abs(a - b).max() <= 2e-4 * np.abs(a).max()
+            assert (alone.labels[stride] == shared.labels[stride]).mean() >= 0.999
+
+
+def test_photos_of_two_buckets_do_not_share_a_pass(segmenter):
+    with pytest.raises(ValueError, match="one padded size"):
+        segmenter.launch([photo(1, 40, 50), photo(1, 40, 80)])
