@@ -1003,8 +1003,8 @@ def pooling(state: State) -> Scene:
         rows,
         [_pooling_links(both, old, pooled, list(drawn))],
         terms,
-        f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]}: {chips('y', dense.size)} "
-        f"without it, the {both.y.size} old ones (filled) among them",
+        f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]} {chips('y', dense.size)}, "
+        "the old ones filled",
     )
 
 
