@@ -178,6 +178,8 @@ class Controls:
         notices = state["notices"] = {}
         for name, control in self.controls.items():
             text = st.query_params.get(name)
+            if text == "":  # Streamlit would clear the widget, which then has no value at all
+                del st.query_params[name]
             value = None if text is None else control.parse(text)
             if text is not None and value is None:
                 notices[name] = (

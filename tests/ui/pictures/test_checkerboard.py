@@ -1,7 +1,6 @@
 """The pictures of the lesson on checkerboards, against the operations, PyTorch and the lectures."""
 
 import base64
-import contextlib
 import io
 import re
 from dataclasses import replace
@@ -33,6 +32,7 @@ from explainer.ui.pictures.checkerboard import (
     sizes,
     snippet,
 )
+from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
     State,
@@ -54,13 +54,6 @@ def texts(drawn: Scene, name: str) -> list[str]:
 
 def numbers(values) -> list[str]:
     return [number(float(value)) for value in np.asarray(values).ravel()]
-
-
-def run(code: str) -> dict:
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, names)
-    return names
 
 
 def by_torch(state: State, kernel: np.ndarray, layers: int = 1) -> np.ndarray:

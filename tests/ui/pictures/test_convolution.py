@@ -1,7 +1,5 @@
 """The pictures of the lesson on convolution, against the operations, PyTorch and the lectures."""
 
-import contextlib
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +24,7 @@ from explainer.ui.pictures.convolution import (
     staircase,
     unused,
 )
+from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
     State,
@@ -50,14 +49,6 @@ def texts(drawn: Scene, name: str) -> list[str]:
 
 def shown(drawn: Scene, name: str) -> list[float]:
     return [float(text.replace("−", "-")) for text in texts(drawn, name)]
-
-
-def run(state: State, view: str) -> dict:
-    """The names that the snippet of a view leaves behind."""
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(snippet(state, view), names)
-    return names
 
 
 def by_torch(state: State) -> np.ndarray:
@@ -110,7 +101,8 @@ def test_the_snippet_gives_the_numbers_of_the_picture(state):
         expected = build(state)(state.input)
     except SettingError:
         return
-    np.testing.assert_allclose(run(state, "Window")["y"][0, 0].numpy(), expected, atol=1e-5)
+    y = run(snippet(state, "Window"))["y"][0, 0].numpy()
+    np.testing.assert_allclose(y, expected, atol=1e-5)
     assert snippet(state) == snippet(state, "Matrix")
 
 
@@ -121,7 +113,7 @@ def test_the_other_views_have_lines_that_give_their_numbers(state, view):
         drawn = scene(state, view)
     except SettingError:
         return
-    names = run(state, view)
+    names = run(snippet(state, view))
     y = names["y"][0, 0].numpy()
     if view == "1×1 to 21":
         scores = names["scores"].reshape(21, -1).T.ravel()

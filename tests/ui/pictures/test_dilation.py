@@ -1,7 +1,5 @@
 """The pictures of the lesson on dilation, against PyTorch, the maps and the lectures' numbers."""
 
-import contextlib
-import io
 from dataclasses import replace
 from functools import partial
 
@@ -18,18 +16,12 @@ from explainer.ops.stacks import CONTEXT_MODULE, CONTEXT_WIDTHS
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures import dilation_images as images
 from explainer.ui.pictures.dilation import State
+from tests.ui.pictures.conftest import run
 
 
 def shown(grid) -> list[float]:
     """The numbers of a grid; what is blank is left out."""
     return [float(text.replace("−", "-")) for text in grid.texts if text]
-
-
-def run(code: str) -> dict:
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, names)
-    return names
 
 
 def places(shape, step: int) -> list[int]:

@@ -1,8 +1,5 @@
 """The pictures of the lesson on unpooling, against the operations, PyTorch and the lectures."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -34,6 +31,7 @@ from explainer.ui.pictures.unpooling import (
     verdict,
 )
 from explainer.ui.values import written
+from tests.ui.pictures.conftest import run
 
 
 @st.composite
@@ -64,14 +62,6 @@ def shown(drawn: Scene, name: str) -> list[list[float]]:
 
 def names_of(drawn: Scene) -> set[str]:
     return {grid.name for grid in drawn.grids}
-
-
-def run(code: str) -> dict:
-    """The names that lines of code leave behind."""
-    left: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, left)
-    return left
 
 
 @pytest.fixture(autouse=True, scope="module")
