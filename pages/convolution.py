@@ -48,14 +48,14 @@ CONTROLS = Controls(
 )
 
 EXAMPLES = {
-    "4×4, pad 1": {
+    "pad 1": {
         "help": "D1: 3×3, stride 1, pad 1: 4×4 → 4×4",
         "size": 4,
         "kernel": 3,
         "stride": 1,
         "padding": 1,
     },
-    "4×4, stride 2": {
+    "stride 2": {
         "help": "D1: 3×3, stride 2, pad 1: 4×4 → 2×2",
         "size": 4,
         "kernel": 3,
@@ -70,7 +70,7 @@ EXAMPLES = {
         "letters": True,
         "alphabet": True,
     },
-    "as a matrix": {
+    "4×16": {
         "help": "D4: 4×4 input, 3×3 kernel, 2×2 output is a 4×16 matrix",
         "size": 4,
         "kernel": 3,
@@ -79,7 +79,7 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "1-D, stride 1": {
+    "4×6": {
         "help": "D2: kernel 3, pad 1 on 4 values: a 4×6 matrix on the padded input. The slide "
         "prints x y x in every row; it is x y z",
         "axes": "1-D",
@@ -89,7 +89,7 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "1-D, stride 2": {
+    "2×6": {
         "help": "D2: the same with stride 2: a 2×6 matrix",
         "axes": "1-D",
         "size": 4,
@@ -98,14 +98,26 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "SAME": {
-        "help": "D3: TensorFlow's SAME with stride 2; the odd cell of padding goes right and "
-        "below. The slide's layers live in tf.keras.layers, not in tf.keras.models",
+    "SAME, 1": {
+        "help": "D3: TensorFlow's SAME with stride 1: as many cells as before. The slide's layers "
+        "live in tf.keras.layers, not in tf.keras.models",
+        "size": 6,
+        "stride": 1,
+        "framework": "TF SAME",
+    },
+    "SAME, 2": {
+        "help": "D3: TensorFlow's SAME with stride 2; the odd cell of padding goes right and below",
         "size": 6,
         "stride": 2,
         "framework": "TF SAME",
     },
-    "VALID": {
+    "VALID, 1": {
+        "help": "D3: TensorFlow's VALID with stride 1: no padding, k − 1 cells fewer",
+        "size": 6,
+        "stride": 1,
+        "framework": "TF VALID",
+    },
+    "VALID, 2": {
         "help": "D3: TensorFlow's VALID with stride 2: no padding, the last column goes unread",
         "size": 6,
         "stride": 2,

@@ -178,8 +178,6 @@ class Controls:
         notices = state["notices"] = {}
         for name, control in self.controls.items():
             text = st.query_params.get(name)
-            if text == "":  # Streamlit would clear the widget, which then has no value at all
-                del st.query_params[name]
             value = None if text is None else control.parse(text)
             if text is not None and value is None:
                 notices[name] = (
@@ -201,13 +199,16 @@ class Controls:
 
     def draw(self, name: str, **options: Any) -> Any:
         """Draw one control; its value."""
-        return self.controls[name].draw(lambda: self._changed(name), **options)
+        self.controls[name].draw(lambda: self._changed(name), **options)
+        return self[name]
 
     def __getitem__(self, name: str) -> Any:
         """The value of a control or of an extra ("" if the address has none)."""
         if name in self.extras:
             return st.query_params.get(name, "")
-        return st.session_state.get(name, self.controls[name].default)
+        value = st.session_state.get(name)
+        # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
+        return self.controls[name].default if value is None else value
 
     def takes(self, name: str, value: Any) -> bool:
         """Whether a control or an extra of the page can have this value."""
@@ -240,9 +241,7 @@ class Controls:
         st.session_state.get("notices", {}).pop(name, None)
 
     def _remember(self) -> None:
-        values = {
-            name: st.session_state[name] for name in self.controls if name in st.session_state
-        }
+        values = {name: self[name] for name in self.controls if name in st.session_state}
         extras = {name: st.query_params[name] for name in self.extras if name in st.query_params}
         st.session_state.setdefault("kept", {})[self.page] = values | extras
 

@@ -128,10 +128,10 @@ def test_the_keyboard_alone_switches_views_and_walks_the_grid(lesson: Page):
 
 
 def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
-    lesson.get_by_role("button", name="as a matrix").click()
+    lesson.get_by_role("button", name="4×16").click()
     expect(cells(lesson, "matrix")).to_have_count(64)
     expect(cell(lesson, "matrix", 0, 0)).to_have_text("w11")
-    lesson.get_by_role("button", name="1-D, stride 2").click()
+    lesson.get_by_role("button", name="2×6").click()
     expect(cells(lesson, "matrix")).to_have_count(12)
     lesson.get_by_role("button", name="Reset").click()
     expect(cells(lesson, "matrix")).to_have_count(0)

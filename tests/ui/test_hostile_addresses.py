@@ -133,10 +133,11 @@ def test_nonsense_is_left_out_and_said(open_address, page):
             assert value in (True, False)
             if value and name in controls.controls:
                 assert controls.takes(name, controls.controls[name].parse(text))
-    for start in (0, 7):
-        texts = {
-            name: NONSENSE[(start + place) % len(NONSENSE)] for place, name in enumerate(parameters)
-        }
+    mixed = [
+        {name: NONSENSE[(start + place) % len(NONSENSE)] for place, name in enumerate(parameters)}
+        for start in (0, 7)
+    ]
+    for texts in (*mixed, dict.fromkeys(parameters, "")):
         app, _ = open_address(page, texts)
         for name, text in texts.items():
             assert understood(controls, name, text) or f" {name} " in said(app), (name, text)

@@ -27,14 +27,16 @@ def test_the_link_sets_the_controls(visit_lesson):
 
 # By button: size, kernel, stride and padding, and the size of the output.
 PRESETS = {
-    "4×4, pad 1": ((4, 3, 1, 1), "4"),
-    "4×4, stride 2": ((4, 3, 2, 1), "2"),
+    "pad 1": ((4, 3, 1, 1), "4"),
+    "stride 2": ((4, 3, 2, 1), "2"),
     "letters": ((5, 3, 1, 0), "3"),
-    "as a matrix": ((4, 3, 1, 0), "2"),
-    "1-D, stride 1": ((4, 3, 1, 1), "4"),
-    "1-D, stride 2": ((4, 3, 2, 1), "2"),
-    "SAME": ((6, 3, 2, 1), "3"),
-    "VALID": ((6, 3, 2, 1), "2"),
+    "4×16": ((4, 3, 1, 0), "2"),
+    "4×6": ((4, 3, 1, 1), "4"),
+    "2×6": ((4, 3, 2, 1), "2"),
+    "SAME, 1": ((6, 3, 1, 1), "6"),
+    "SAME, 2": ((6, 3, 2, 1), "3"),
+    "VALID, 1": ((6, 3, 1, 1), "4"),
+    "VALID, 2": ((6, 3, 2, 1), "2"),
     "two layers": ((12, 3, 2, 1), ""),
 }
 
