@@ -49,7 +49,7 @@ CONTROLS = Controls(
         Choice("question", "Question", "4×4", options=("4×4", "tent", "stack")),
     ],
     extras={
-        "view": lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.VIEWS,
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
@@ -70,24 +70,34 @@ EXAMPLES = {
         "weights": "tent",
         "view": "Phases",
     },
-    "Distill: 2-D": {
-        "help": "Odena et al. 2016, not on the slides: along two axes it is a checkerboard",
+}
+
+# Odena et al. (2016), and what came after.
+BEYOND = {
+    "in 2-D": {
+        "help": "Odena et al. 2016: along two axes it is a checkerboard",
         "kernel": 3,
         "stride": 2,
     },
-    "Distill: 2 divides 4": {
-        "help": "Odena et al. 2016, not on the slides: where s divides k, overlap is even",
+    "2 divides 4": {
+        "help": "Odena et al. 2016: where s divides k, overlap is even",
         "axes": "1-D",
         "size": 8,
         "kernel": 4,
         "stride": 2,
     },
-    "Distill: cures": {
-        "help": "Odena et al. 2016 and later, not on the slides: the cures, with noisy weights",
+    "cures": {
+        "help": "Odena et al. 2016 and later: the cures, with noisy weights",
         "kernel": 3,
         "stride": 2,
         "weights": "noisy",
         "view": "Cures",
+    },
+    "gradient": {
+        "help": "Odena et al. 2016: a strided convolution sends the same pattern back",
+        "kernel": 3,
+        "stride": 2,
+        "view": "Gradient",
     },
 }
 
@@ -125,10 +135,10 @@ NOTES = Notes(
   & Overlap”, “Overlap & Learning”, “Better Upsampling” (nearest neighbour did better than bilinear
   there), “Artifacts in Gradients”.
 - Shi et al., *Real-time single image and video super-resolution using an efficient sub-pixel
-  convolutional neural network*, CVPR 2016, section 3.2.
+  convolutional neural network*, arXiv 1609.05158, CVPR 2016 (pixel shuffle).
 - Aitken et al., *Checkerboard artifact free sub-pixel convolution*, arXiv 1707.02937, 2017 (ICNR).
 - Sugawara, Shiota & Kiya, *Super-resolution using convolutional neural networks without any
-  checkerboard artifacts*, ICIP 2018 (the condition on the phases, from filter theory).""",
+  checkerboard artifacts*, ICIP 2018 (a condition for no pattern, from multirate systems).""",
 )
 
 QUESTIONS = {
@@ -198,15 +208,7 @@ def controls() -> None:
 
 def edit(now: pictures.State, what: dict) -> None:
     """Take a weight that was typed into the kernel into the address."""
-    typed = lesson.typed(what)
-    if typed is not None and what.get("grid") == "kernel":
-        CONTROLS.set(w=inputs.with_cell(now.kernel_values, *typed), weights=inputs.OWN)
-
-
-def choose_view(view: object) -> None:
-    """Show the view of this number."""
-    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
-        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+    lesson.edit(CONTROLS, what, kernel=now.kernel_values)
 
 
 def formula(now: pictures.State) -> None:
@@ -230,25 +232,26 @@ def prediction() -> None:
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
+    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
+    # Photos have two axes, whatever the other views show.
+    shown = replace(now, axes=2) if view == "Cures" else now
     left, right = st.columns([3, 1], gap="medium")
     code = ""
     with left:
         scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now)})
         if error is not None:
             lesson.impossible(error, CONTROLS)
         else:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))
-            formula(now)
-            code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
-            if now.w and not pictures.own_fits(now):
-                st.caption("The edited weights are for another kernel size: here they are ones.")
+                code = photos.snippet(now)
+            else:
+                formula(now)
+                code = pictures.snippet(now, view)
+            lesson.unfit(w=(inputs.own(now.weights, now.w), shown.kernel_values.shape))
     with right:
         prediction()
-        # Photos have two axes, whatever the other views show.
-        shown = replace(now, axes=2) if view == "Cures" else now
         st.markdown(pictures.bars(shown), unsafe_allow_html=True)
     lesson.code(code)
 
@@ -256,7 +259,7 @@ def live() -> None:
 def main() -> None:
     """Draw the page."""
     lesson.enter(CHECKERBOARD, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
+    lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
     lesson.live(CONTROLS, live)
     lesson.below(NOTES, CHECKERBOARD)

@@ -32,13 +32,14 @@ CONTROLS = Controls(
             options=pictures.FRAMEWORKS,
         ),
         Switch("letters", "Letters", False, "w11, x12 and y21 instead of numbers."),
+        Switch("alphabet", "a … y", False, "With Letters: input a … y, kernel a … j, as in D1."),
         Choice("weights", "Kernel", "random", options=inputs.KERNELS, kind="menu"),
         Whole("seed", "Seed", 0, "Of the random kernel.", low=0, high=99),
         Whole("kernel2", "second kernel", 3, "Of the view “Two layers”.", low=1, high=5),
         Whole("stride2", "second stride", 1, "Of the view “Two layers”.", low=1, high=3),
     ],
     extras={
-        "view": lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.VIEWS,
         "x": readable,
         "w": readable,
         lesson.PIN: lesson.usable_pin,
@@ -46,21 +47,29 @@ CONTROLS = Controls(
 )
 
 EXAMPLES = {
-    "4×4, pad 1": {
+    "pad 1": {
         "help": "D1: 3×3, stride 1, pad 1: 4×4 → 4×4",
         "size": 4,
         "kernel": 3,
         "stride": 1,
         "padding": 1,
     },
-    "4×4, stride 2": {
+    "stride 2": {
         "help": "D1: 3×3, stride 2, pad 1: 4×4 → 2×2",
         "size": 4,
         "kernel": 3,
         "stride": 2,
         "padding": 1,
     },
-    "as a matrix": {
+    "letters": {
+        "help": "D1: kernel a … j (no i), input a … y; the output is their sum of products",
+        "kernel": 3,
+        "stride": 1,
+        "padding": 0,
+        "letters": True,
+        "alphabet": True,
+    },
+    "4×16": {
         "help": "D4: 4×4 input, 3×3 kernel, 2×2 output is a 4×16 matrix",
         "size": 4,
         "kernel": 3,
@@ -69,8 +78,9 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "1-D, stride 1": {
-        "help": "D2: kernel 3, pad 1 on 4 values: a 4×6 matrix on the padded input",
+    "4×6": {
+        "help": "D2: kernel 3, pad 1 on 4 values: a 4×6 matrix on the padded input. The slide "
+        "prints x y x in every row; it is x y z",
         "axes": "1-D",
         "size": 4,
         "stride": 1,
@@ -78,7 +88,7 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "1-D, stride 2": {
+    "2×6": {
         "help": "D2: the same with stride 2: a 2×6 matrix",
         "axes": "1-D",
         "size": 4,
@@ -87,22 +97,37 @@ EXAMPLES = {
         "letters": True,
         "view": "Matrix",
     },
-    "SAME": {
+    "SAME, 1": {
+        "help": "D3: TensorFlow's SAME with stride 1: as many cells as before. The slide's layers "
+        "live in tf.keras.layers, not in tf.keras.models",
+        "size": 6,
+        "stride": 1,
+        "framework": "TF SAME",
+    },
+    "SAME, 2": {
         "help": "D3: TensorFlow's SAME with stride 2; the odd cell of padding goes right and below",
         "size": 6,
         "stride": 2,
         "framework": "TF SAME",
     },
-    "VALID": {
+    "VALID, 1": {
+        "help": "D3: TensorFlow's VALID with stride 1: no padding, k − 1 cells fewer",
+        "size": 6,
+        "stride": 1,
+        "framework": "TF VALID",
+    },
+    "VALID, 2": {
         "help": "D3: TensorFlow's VALID with stride 2: no padding, the last column goes unread",
         "size": 6,
         "stride": 2,
         "framework": "TF VALID",
     },
     "two layers": {
-        "help": "D5: kernel k, stride s after kernel k′, stride s′",
+        "help": "D5: kernel k, stride s after kernel k′, stride s′. The slide lets offsets run "
+        "over 0 ≤ δ ≤ k, k+1 taps; it is δ < k",
         "size": 12,
         "stride": 2,
+        "seed": 23,
         "view": "Two layers",
     },
 }
@@ -133,10 +158,11 @@ NOTES = Notes(
 - SAME is uneven where the padding that it needs is odd: one cell more on the right and below.
   PyTorch's `padding=1` is not the same thing for stride 2.""",
     literature="""\
-- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, sections 2 and 5.1.
+- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, 2016:
+  chapter 2, and section 4.1 for the matrix.
 - Long, Shelhamer & Darrell, *Fully convolutional networks for semantic segmentation*, CVPR 2015,
   section 3 (composition of layers).
-- Lin, Chen & Yan, *Network in network*, ICLR 2014, section 3 (1×1 convolutions).""",
+- Lin, Chen & Yan, *Network in network*, arXiv 1312.4400, ICLR 2014 (1×1 convolutions).""",
 )
 
 
@@ -145,7 +171,9 @@ def state() -> pictures.State:
     return pictures.State(
         axes=2 if CONTROLS["axes"] == "2-D" else 1,
         **{name: CONTROLS[name] for name in ("size", "kernel", "stride", "padding", "dilation")},
-        **{name: CONTROLS[name] for name in ("framework", "weights", "seed", "letters")},
+        **{
+            name: CONTROLS[name] for name in ("framework", "weights", "seed", "letters", "alphabet")
+        },
         **{name: CONTROLS[name] for name in ("x", "w", "kernel2", "stride2")},
     )
 
@@ -156,29 +184,15 @@ def controls() -> None:
         for name in ("size", "kernel", "stride", "padding"):
             CONTROLS.draw(name)
         with st.popover("All settings", icon=":material/tune:"):
-            for name in ("dilation", "axes", "framework", "letters", "weights", "seed"):
+            for name in ("dilation", "axes", "framework", "letters", "alphabet"):
                 CONTROLS.draw(name)
-            for name in ("kernel2", "stride2"):
+            for name in ("weights", "seed", "kernel2", "stride2"):
                 CONTROLS.draw(name)
 
 
 def edit(now: pictures.State, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    typed = lesson.typed(what)
-    if typed is None:
-        return
-    row, column, value = typed
-    if what.get("grid") == "kernel":
-        text = inputs.with_cell(now.kernel_values, row, column, value)
-        CONTROLS.set(w=text, weights=inputs.OWN)
-    elif what.get("grid") == "input":
-        CONTROLS.set(x=inputs.with_cell(now.input, row, column, value))
-
-
-def choose_view(view: object) -> None:
-    """Show the view of this number."""
-    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
-        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+    lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
 
 
 def formula(now: pictures.State, view: str) -> None:
@@ -203,7 +217,9 @@ def formula(now: pictures.State, view: str) -> None:
     else:
         symbols = "o = ⌈(n − d(k − 1))/s⌉"
         live = f"⌈({x(n)} − {d}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
-    lesson.formula(f"{symbols} = {live}")
+    left = pictures.unused(now)
+    unread = f" &emsp; never read: {chip('p', left)} along an axis" if left else ""
+    lesson.formula(f"{symbols} = {live}{unread}")
 
 
 def picked_size() -> None:
@@ -233,15 +249,18 @@ def prediction() -> None:
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
+    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
     left, right = st.columns([3, 1], gap="medium")
     code = ""
     with left:
         scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now)})
         if error is None:
             formula(now, view)
-            code = pictures.snippet(now)
+            code = pictures.snippet(now, view)
+            if view in ("Window", "Matrix"):
+                own = inputs.own(now.weights, now.w)
+                lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
         else:
             lesson.impossible(error, CONTROLS)
     with right:

@@ -37,7 +37,15 @@ CONTROLS = Controls(
             low=pictures.FEWEST_CELLS,
             high=pictures.MOST_CELLS,
         ),
-        Whole("size", "input size", 9, "Of the view Kernel, along each axis.", low=1, high=13),
+        Whole(
+            "size",
+            "input size",
+            9,
+            "Of the pictures along two axes, along each.",
+            low=1,
+            high=pictures.MOST_SIZE,
+        ),
+        Choice("axes", "Axes", "1-D", "Of the views Resample and Pooling.", ("1-D", "2-D")),
         Whole("padding", "padding p", 0, "Zeros on each side, in the view Kernel.", low=0, high=6),
         Whole("stride", "pooling stride s", 2, "And its window, in the view Pooling.", 2, 4),
         Choice(
@@ -71,7 +79,7 @@ CONTROLS = Controls(
         Whole("channels", "classes C", 21, "Channels of the input.", low=1, high=21),
     ],
     extras={
-        "view": lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.VIEWS,
         "dilations": pictures.usable_dilations,
         "x": readable,
         "w": readable,
@@ -84,8 +92,8 @@ CONTROLS = Controls(
 SHOWN = {
     "Stack": (),
     "Kernel": ("dilation", "kernel", "size"),
-    "Resample": ("dilation", "cells", "up"),
-    "Pooling": ("stride", "kernel", "cells"),
+    "Resample": ("dilation", "cells", "up", "axes"),
+    "Pooling": ("stride", "kernel", "cells", "axes"),
     "Photo": ("photo", "blackout"),
     "Context": ("signal", "start", "module"),
 }
@@ -108,15 +116,17 @@ EXAMPLES = {
         "view": "Kernel",
         "dilation": 3,
     },
-    "down, conv, up": {
-        "help": "D2, D4: like 2× downsampling, a 3×3 convolution, 2× upsampling; on one axis",
+    "↓ conv ↑": {
+        "help": "D2, D4: like 2× downsampling, a 3×3 convolution, 2× upsampling",
         "view": "Resample",
-        "cells": 13,
+        "axes": "2-D",
+        "size": 6,
     },
     "stride off": {
         "help": "D2, D4: remove a pooling layer's stride and dilate what follows by 2",
         "view": "Pooling",
-        "cells": 13,
+        "axes": "2-D",
+        "size": 8,
     },
     "1, 2, 4": {
         "help": "D2, D4: three 3×3 layers, dilation 1, 2, 4: field 3, 7, 15",
@@ -132,24 +142,27 @@ EXAMPLES = {
         "start": "average",
         "module": "large",
     },
+}
+
+BEYOND = {
     "2, 2, 2": {
-        "help": "Not on the slides: the holes of equal dilations",
+        "help": "The holes of equal dilations",
         "dilations": "2,2,2",
         "cells": 15,
     },
     "1, 2, 5": {
-        "help": "Not on the slides: dilations that leave no hole (Wang et al., 2018)",
+        "help": "Dilations that leave no hole (Wang et al., 2018)",
         "dilations": "1,2,5",
         "cells": 19,
     },
     "photo": {
-        "help": "Not on the slides: 2, 2, 2 parts a photo into four that never mix",
+        "help": "2, 2, 2 parts a photo into four that never mix",
         "dilations": "2,2,2",
         "view": "Photo",
         "weights": "blur",
     },
     "edges": {
-        "help": "Not on the slides: a dilated edge filter on a photo",
+        "help": "A dilated edge filter on a photo",
         "dilations": "4",
         "view": "Photo",
         "weights": "edge",
@@ -163,8 +176,8 @@ NOTES = Notes(
   top row (click a unit to choose it); 0 inside the span is a hole. Play shows the field after each
   layer. Cells of one colour never meet those of another.
 - **Kernel**: one 3×3 kernel with its gaps. **Resample**: downsampling, convolution, upsampling
-  above the input, the dilated convolution below. **Pooling**: the same network with a pooling
-  stride (above) and without (below).
+  beside the dilated convolution. **Pooling**: the same network with a pooling stride and without.
+  Both in 1-D and 2-D.
 - **Photo**: a stack on a photo, one of its sub-photos black. **Context**: the context module, run.
 - The chart: how many weights a field costs. Double-click an input or a weight to change it.""",
     slides="""\
@@ -192,14 +205,18 @@ NOTES = Notes(
   With padding the old values return only where no window reaches the border.
 - The identity start passes only what is not negative: the first truncation cuts the rest off.""",
     literature="""\
-- Yu & Koltun, *Multi-scale context aggregation by dilated convolutions*, ICLR 2016, sections 2
-  and 3, Table 1.
+- Yu & Koltun, *Multi-scale context aggregation by dilated convolutions*, arXiv 1511.07122, ICLR
+  2016 (dilations 1, 2, 4; the context module).
+- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, 2016,
+  section 5.1 (the size of the output).
 - Chen, Papandreou, Kokkinos, Murphy & Yuille, *Semantic image segmentation with deep convolutional
-  nets and fully connected CRFs*, ICLR 2015, section 3.1 (the hole algorithm); *DeepLab*, TPAMI
-  2018, sections 3.1 and 3.2 (atrous convolution, ASPP).
-- Wang et al., *Understanding convolution for semantic segmentation*, WACV 2018, section 3.2:
-  gridding, and dilations such as 1, 2, 5 that leave no hole.
-- Yu, Koltun & Funkhouser, *Dilated residual networks*, CVPR 2017, section 4 (gridding artifacts).
+  nets and fully connected CRFs*, ICLR 2015 (the hole algorithm); *DeepLab*, TPAMI 2018 (atrous
+  convolution, ASPP).
+- Long, Shelhamer & Darrell, *Fully convolutional networks for semantic segmentation*, CVPR 2015,
+  section 3.2: without a stride, rarefy the filters.
+- Wang et al., *Understanding convolution for semantic segmentation*, arXiv 1702.08502, WACV 2018:
+  gridding, and unequal dilations that leave no hole.
+- Yu, Koltun & Funkhouser, *Dilated residual networks*, CVPR 2017 (gridding artifacts).
 - Holschneider et al., *A real-time algorithm for signal analysis with the help of the wavelet
   transform*, 1989: the "algorithme à trous".""",
 )
@@ -268,7 +285,8 @@ def state() -> pictures.State:
     return pictures.State(
         dilations=dilations(),
         unit=pictures.pinned_unit(CONTROLS[lesson.PIN]),
-        **{name: CONTROLS[name] for name in CONTROLS.controls},
+        axes=2 if CONTROLS["axes"] == "2-D" else 1,
+        **{name: CONTROLS[name] for name in CONTROLS.controls if name != "axes"},
         **{name: CONTROLS[name] for name in ("x", "w")},
     )
 
@@ -328,10 +346,12 @@ def controls(view: str) -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         if view in WITH_STACK:
             stack_row()
-        for name in SHOWN[view]:
+        flat = CONTROLS["axes"] == "2-D"
+        shown = ["size" if flat and name == "cells" else name for name in SHOWN[view]]
+        for name in shown:
             CONTROLS.draw(name)
         with st.popover("All settings", icon=":material/tune:"):
-            rest = [name for name in CONTROLS.controls if name not in SHOWN[view]]
+            rest = [name for name in CONTROLS.controls if name not in shown]
             columns = st.columns(2, gap="medium")
             for place, name in enumerate(rest):
                 with columns[2 * place // len(rest)]:
@@ -343,26 +363,18 @@ def controls(view: str) -> None:
 
 def edit(now: pictures.State, view: str, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    typed = lesson.typed(what)
-    if typed is None:
+    if view != "Kernel":
+        weights = pictures.signal_weights(now, pictures.taps(now, view))
+        lesson.edit(CONTROLS, what, input=pictures.signal(now), kernel=weights)
         return
-    row, column, value = typed
     if what.get("grid") == "kernel":
-        tap = pictures.kernel_tap(now, row, column)
+        tap = pictures.kernel_tap(now, what.get("row"), what.get("col"))
         if tap is None:
             st.toast("Between the taps there is no weight to change.", icon=":material/edit_off:")
             return
-        text = inputs.with_cell(pictures.kernel_values(now), *tap, value)
-        CONTROLS.set(w=text, weights=inputs.OWN)
-    elif what.get("grid") == "input":
-        values = pictures.input_values(now) if view == "Kernel" else pictures.row_input(now)
-        CONTROLS.set(x=inputs.with_cell(values, row, column, value))
-
-
-def choose_view(view: object) -> None:
-    """Show the view of this number."""
-    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
-        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+        what = {**what, "row": tap[0], "col": tap[1]}
+    weights, x = pictures.kernel_values(now), pictures.input_values(now)
+    lesson.edit(CONTROLS, what, input=x, kernel=weights)
 
 
 def formula(now: pictures.State, view: str) -> None:
@@ -384,15 +396,17 @@ def formula(now: pictures.State, view: str) -> None:
             f"{w(d)}({w(k)} − 1) = {y(n + 2 * p - reach + 1)}"
         )
     elif view == "Resample":
-        cells = now.cells
+        power = "²" if now.axes == 2 else ""
+        computed, dense = pictures.computed(now)
         lesson.formula(
-            f"↓{w(d)}, {pictures.RESAMPLED_TAPS} taps, ↑{w(d)}: ⌈{x(cells)}/{w(d)}⌉ = "
-            f"{y(-(-cells // d))} outputs computed · dilated: {y(cells)}"
+            f"↓{w(d)}, {pictures.RESAMPLED_TAPS}{power} taps, ↑{w(d)}: ⌈{x(now.side)}/{w(d)}⌉"
+            f"{power} = {y(computed)} outputs computed · dilated: {y(dense)}"
         )
     elif view == "Pooling":
-        s, cells = now.stride, now.cells
+        s, cells = now.stride, now.side
+        along = " along an axis" if now.axes == 2 else ""
         lesson.formula(
-            f"outputs: ⌊({x(cells)} − {w(s)}·{w(k)})/{w(s)}⌋ + 1 = "
+            f"outputs{along}: ⌊({x(cells)} − {w(s)}·{w(k)})/{w(s)}⌋ + 1 = "
             f"{y((cells - s * k) // s + 1)} with stride, {x(cells)} − {w(s)}·{w(k)} + 1 = "
             f"{y(cells - s * k + 1)} without"
         )
@@ -413,7 +427,7 @@ def formula(now: pictures.State, view: str) -> None:
 def picture(now: pictures.State, view: str) -> None:
     """The picture of a view with its formula, or what would make it possible."""
     scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-    lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view), "view": choose_view})
+    lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view)})
     if error is not None:
         lesson.impossible(error, CONTROLS)
         return
@@ -426,6 +440,7 @@ def picture(now: pictures.State, view: str) -> None:
             )
         )
     formula(now, view)
+    lesson.unfit(**pictures.edited(now, view))
 
 
 # Beside the picture
@@ -462,7 +477,12 @@ def predict_cells() -> None:
         st.markdown("**Predict** · *“It sees everything that it spans.”*")
         st.markdown("Dilations 2, 2, 2 span 13 cells. Click those that the unit reads.")
         lesson.picture(
-            pictures.guess(revealed), CONTROLS, key="guess", marks=marks, on={"mark": mark}
+            pictures.guess(revealed),
+            CONTROLS,
+            key="guess",
+            pins=False,
+            marks=marks,
+            on={"mark": mark},
         )
         if not revealed:
             st.button(
@@ -479,7 +499,7 @@ def predict_cells() -> None:
 
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
-    view = CONTROLS["view"] or pictures.VIEWS[0]
+    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
     now = state()
     left, right = st.columns([2, 1] if view == "Stack" else [3, 1], gap="medium")
     with left:
@@ -501,8 +521,8 @@ def live() -> None:
 def main() -> None:
     """Draw the page."""
     lesson.enter(DILATION, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
-    controls(CONTROLS["view"] or pictures.VIEWS[0])
+    lesson.presets(CONTROLS, EXAMPLES, BEYOND)
+    controls(CONTROLS[lesson.VIEW] or pictures.VIEWS[0])
     lesson.live(CONTROLS, live)
     lesson.below(NOTES, DILATION)
 

@@ -63,12 +63,19 @@ EXAMPLES = {
     "VGG16": stack("VGG16", "D1, D5: pools at 6, 16, 44, 100, 212; fc6 at 404, stride 32"),
     "FCN-VGG16": stack("FCN-VGG16", "D5: VGG16 with padding 100 in its first layer"),
     "GoogLeNet": stack("GoogLeNet", "D1, D5: 907 with the last pooling, 715 without it"),
-    "ResNet-50": stack("ResNet-50", "Not on the slides: 427, strides in the 3×3 layers"),
-    "MobileNetV2": stack("MobileNetV2", "Not on the slides: 491"),
-    "This app": stack("this app, stride 32", "This app’s network, scores at stride 32: 491"),
-    "its pool3": stack("this app, pool3", "This app’s network, scores at stride 8: 75"),
     "Context": stack("context module", "D4: dilations 1, 1, 2, 4, 8, 16, 1, 1: field 67"),
-    "2 as 1": stack("two layers", "D5: kernel k, stride s after kernel k′, stride s′ is one layer"),
+    "2 as 1": stack(
+        "two layers",
+        "D5: kernel k, stride s after kernel k′, stride s′ is one layer. The slide lets offsets "
+        "run over 0 ≤ δ ≤ k, which would be k+1 taps; it is δ < k",
+    ),
+}
+
+BEYOND = {
+    "ResNet-50": stack("ResNet-50", "427, with the strides in the 3×3 layers"),
+    "MobileNet": stack("MobileNetV2", "MobileNetV2: 491"),
+    "App": stack("this app, stride 32", "This app’s network, scores at stride 32: 491"),
+    "at 8": stack("this app, pool3", "This app’s network, scores at stride 8: 75"),
 }
 
 NOTES = Notes(
@@ -106,8 +113,8 @@ NOTES = Notes(
   of the box. It is not on the slides.
 - Araujo, Norris & Sim, *Computing receptive fields of convolutional neural networks*, Distill 2019
   (left edges, centres).
-- Chen et al., *Rethinking atrous convolution*, 2017, section 3.3 (image-level features, as in this
-  app's head).""",
+- Chen, Papandreou, Schroff & Adam, *Rethinking atrous convolution for semantic image segmentation*,
+  arXiv 1706.05587, 2017 (image-level features, as in this app's head).""",
 )
 
 KEY = "field"
@@ -419,7 +426,7 @@ def live() -> None:
 def main() -> None:
     """Draw the page."""
     lesson.enter(RECEPTIVE_FIELD, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
+    lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     with st.container(key="controls", horizontal=True, vertical_alignment="center"):
         CONTROLS.draw("view", label_visibility="collapsed")
         CONTROLS.draw("photo", label_visibility="collapsed")

@@ -59,7 +59,7 @@ CONTROLS = Controls(
         Choice("more", "Side by side", "computed or empty", options=tuple(MORE)),
     ],
     extras={
-        "view": lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.VIEWS,
         "x": readable,
         "w": readable,
         lesson.PIN: lesson.usable_pin,
@@ -216,13 +216,14 @@ NOTES = Notes(
 - The kernel is flipped in zero insertion only because a convolution in deep learning is a
   cross-correlation. In overlap-add it is stamped as it is.""",
     literature="""\
-- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, 2016, section 4.
+- Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, 2016,
+  chapter 4; its *a* is output_padding (section 4.6).
 - Long, Shelhamer & Darrell, *Fully convolutional networks for semantic segmentation*, CVPR 2015,
   section 3.3: upsampling is backwards strided convolution.
 - Zeiler, Krishnan, Taylor & Fergus, *Deconvolutional networks*, CVPR 2010: where the misleading
   name comes from; those do solve an inverse problem.
-- Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, 2016: one layer of
-  stride s against s² convolutions at low resolution.""",
+- Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, arXiv 1609.07009,
+  2016: one layer of stride s against s² convolutions at low resolution.""",
 )
 
 
@@ -253,21 +254,7 @@ def controls() -> None:
 
 def edit(now: pictures.State, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    typed = lesson.typed(what)
-    if typed is None:
-        return
-    row, column, value = typed
-    if what.get("grid") == "kernel":
-        text = inputs.with_cell(now.kernel_values, row, column, value)
-        CONTROLS.set(w=text, weights=inputs.OWN)
-    elif what.get("grid") == "input":
-        CONTROLS.set(x=inputs.with_cell(now.input, row, column, value))
-
-
-def choose_view(view: object) -> None:
-    """Show the view of this number."""
-    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
-        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+    lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
 
 
 def move_frame(now: pictures.State, what: dict) -> None:
@@ -336,20 +323,18 @@ def side_by_side() -> None:
 def live() -> None:
     """The picture, the formula, the prediction, two cases side by side and the code."""
     now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
+    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
     scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
     left, right = st.columns([3, 1], gap="medium")
     with left:
-        on = {
-            "edit": partial(edit, now),
-            "view": choose_view,
-            "frame": partial(move_frame, now),
-        }
+        on = {"edit": partial(edit, now), "frame": partial(move_frame, now)}
         lesson.picture(scene, CONTROLS, on=on)
         if error is not None:
             lesson.impossible(error, CONTROLS)
             return
         formula(now)
+        own = inputs.own(now.weights, now.w)
+        lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
     with right:
         prediction(now)
         stairs(now)

@@ -26,7 +26,7 @@ CONTROLS = Controls(
         ),
     ],
     extras={
-        "view": lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.VIEWS,
         "x": readable,
         "z": readable,
         lesson.PIN: lesson.usable_pin,
@@ -49,6 +49,21 @@ EXAMPLES = {
     "interpolation": {
         "help": "D2, D5: fixed interpolation: nearest, bilinear, bicubic",
         "view": "Interpolation",
+    },
+}
+
+BEYOND = {
+    "ties": {
+        "help": "Equal values in every window: the first of them is remembered, row by row",
+        "x": pictures.TIES,
+        "pin": "unpooled:0,1",
+    },
+    "overlap": {
+        "help": "3×3 windows one cell apart choose the 6 twice: the transpose adds, "
+        "max_unpool2d overwrites",
+        "kernel": 3,
+        "stride": 1,
+        "pin": "summed:0,2",
     },
 }
 
@@ -82,13 +97,14 @@ NOTES = Notes(
 - `max_unpool2d` needs `output_size` where the windows do not fit: a 4×4 and a 5×5 input both give
   2×2 maxima.""",
     literature="""\
-- Zeiler & Fergus, *Visualizing and understanding convolutional networks*, ECCV 2014, section 2.1
-  (unpooling with switches).
-- Noh, Hong & Han, *Learning deconvolution network for semantic segmentation*, ICCV 2015,
-  section 3.2.1 (unpooling).
-- Badrinarayanan, Kendall & Cipolla, *SegNet*, PAMI 2017, section 3 (the decoder uses the pooling
-  indices).
-- Keys, *Cubic convolution interpolation for digital image processing*, 1981 (the cubic kernel).""",
+- Zeiler & Fergus, *Visualizing and understanding convolutional networks*, ECCV 2014 (unpooling with
+  switches).
+- Noh, Hong & Han, *Learning deconvolution network for semantic segmentation*, arXiv 1505.04366,
+  ICCV 2015 (unpooling in a network that is trained).
+- Badrinarayanan, Kendall & Cipolla, *SegNet: A deep convolutional encoder-decoder architecture for
+  image segmentation*, TPAMI 2017 (the decoder uses the pooling indices).
+- Keys, *Cubic convolution interpolation for digital image processing*, IEEE Transactions on
+  Acoustics, Speech, and Signal Processing, 1981 (the cubic kernel).""",
 )
 
 # Under this key of the session: the input for which a student predicts, the marks, whether told.
@@ -115,15 +131,8 @@ def controls() -> None:
 
 def edit(now: pictures.State, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    typed = lesson.typed(what)
-    if typed is not None:
-        CONTROLS.set(**pictures.typed(now, what.get("grid"), *typed))
-
-
-def choose_view(view: object) -> None:
-    """Show the view of this number."""
-    if isinstance(view, int) and 0 <= view < len(pictures.VIEWS):
-        CONTROLS.set(view=pictures.VIEWS[view] if view else "")
+    found = pictures.compute(now)
+    lesson.edit(CONTROLS, what, input=found.x, z=found.z)
 
 
 def formula(now: pictures.State, view: str) -> None:
@@ -257,21 +266,20 @@ def picture(now: pictures.State, view: str) -> bool:
         scene,
         CONTROLS,
         marks=asked["marks"] if asked else "",
-        on={"edit": partial(edit, now), "view": choose_view, "mark": partial(mark, now)},
+        on={"edit": partial(edit, now), "mark": partial(mark, now)},
     )
     if error is not None:
         lesson.impossible(error, CONTROLS)
         return False
     formula(now, view)
-    for name in pictures.unfit(now):
-        st.caption(f"The numbers of {name} in the address are for another size and not shown.")
+    lesson.unfit(x=(now.x, now.shape), z=(now.z, pictures.compute(now).z.shape))
     return True
 
 
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
+    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
     left, right = st.columns([3, 1], gap="medium")
     with left:
         drawn = picture(now, view)
@@ -285,7 +293,7 @@ def live() -> None:
 def main() -> None:
     """Draw the page."""
     lesson.enter(UNPOOLING, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
+    lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
     lesson.live(CONTROLS, live)
     lesson.below(NOTES, UNPOOLING)

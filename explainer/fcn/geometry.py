@@ -1,7 +1,7 @@
 """Where the cells of a map sit in the photo, and the upsampling that follows from it.
 
 A strided network does not say where its cells are: that follows from kernel, stride and padding of
-every layer on the way (Long et al. 2015, appendix A; Dumoulin & Visin 2016, section 2). Upsampling
+every layer on the way (Long et al. 2015, appendix A; Dumoulin & Visin 2016, chapter 2). Upsampling
 that ignores it shifts the output; here kernel and padding are computed from the two lattices.
 """
 

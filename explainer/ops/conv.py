@@ -1,9 +1,9 @@
 """Convolution (cross-correlation, as in every framework) as a sparse matrix.
 
-Dumoulin & Visin (2016), sections 2 and 5.1. A padded convolution is a valid one on the padded grid
-after an embedding: `valid, embedding = conv(…).factors`. Cells of the padded grid that are padding
-are those that the embedding leaves empty: `embedding.coverage() == 0`; cells that no window reads,
-because the stride does not fit, are those with `usage() == 0`.
+Dumoulin & Visin (2016), chapter 2 and section 5.1. A padded convolution is a valid one on the
+padded grid after an embedding: `valid, embedding = conv(…).factors`. Cells of the padded grid that
+are padding are those that the embedding leaves empty: `embedding.coverage() == 0`; cells that no
+window reads, because the stride does not fit, are those with `usage() == 0`.
 """
 
 from collections.abc import Sequence

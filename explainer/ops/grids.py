@@ -71,7 +71,7 @@ def pixel_shuffle(input_shape: Sequence[int], factor: Setting) -> LinearMap:
     """Sub-pixel upsampling, a permutation: (C·s², H, W) to (C, H·s, W·s), on any number of axes.
 
     Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel
-    convolutional neural network" (2016), section 3.2; `F.pixel_shuffle` where H and W share s.
+    convolutional neural network" (2016); `F.pixel_shuffle` where H and W share s.
 
     Args:
         input_shape: channels first.

@@ -4,7 +4,7 @@ A `LinearMap` joins the cells of an input grid to the cells of an output grid. W
 (the structure) is kept apart from the weights (the values): a weight of 0 is a link like any
 other, and what a cell sees does not depend on what the weights happen to be. Cells are numbered
 row by row, as in Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016),
-section 4.
+section 4.1.
 
     >>> from explainer.ops import conv
     >>> A = conv((4, 4), [[0, 1], [2, 3]], stride=2)

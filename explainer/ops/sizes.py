@@ -1,6 +1,6 @@
 """How many cells come out: the arithmetic of PyTorch and of TensorFlow, and their rules.
 
-Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016), sections 2 to 5, and
+Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016), chapters 2 to 5, and
 the reference of torch.nn. A window of k taps with dilation d spans d(k−1)+1 cells.
 
 Every function takes one number for all axes, or one for each, and gives back the same kind; all

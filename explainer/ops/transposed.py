@@ -1,6 +1,6 @@
 """Transposed convolution: the transpose of a convolution's matrix, in four views.
 
-Dumoulin & Visin (2016), section 4; Long et al. (2015), section 3.3. The map goes to an uncropped
+Dumoulin & Visin (2016), chapter 4; Long et al. (2015), section 3.3. The map goes to an uncropped
 canvas of (n−1)s + d(k−1) + 1 cells, of which a frame is kept: `crop, canvas = transposed_conv(…)
 .factors`. The frame starts `padding` cells inside and ends `padding − output_padding` cells before
 the canvas does. So output_padding does not add zeros: it crops less. Only where it exceeds the
@@ -100,8 +100,8 @@ def fractionally_strided_conv(
 ) -> LinearMap:
     """The same map built another way: zeros between the cells, then the flipped kernel, stride 1.
 
-    Dumoulin & Visin (2016), section 4.6; "fractional input stride 1/2". Its rows are those of
-    `transposed_conv`, with the same taps.
+    Dumoulin & Visin (2016), sections 4.5 and 4.6; "fractional input stride 1/2". Its rows are those
+    of `transposed_conv`, with the same taps.
 
     Returns:
         The map; its factors are the convolution with the flipped kernel (whose taps are named as

@@ -225,13 +225,16 @@ class Controls:
             if not whole and st.session_state[_COMPLETE]:
                 st.rerun(LIVE)
 
-        return self.controls[name].draw(changed, **options)
+        self.controls[name].draw(changed, **options)
+        return self[name]
 
     def __getitem__(self, name: str) -> Any:
         """The value of a control or of an extra ("" if the address has none)."""
         if name in self.extras:
             return st.query_params.get(name, "")
-        return st.session_state.get(name, self.controls[name].default)
+        value = st.session_state.get(name)
+        # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
+        return self.controls[name].default if value is None else value
 
     def takes(self, name: str, value: Any) -> bool:
         """Whether a control or an extra of the page can have this value."""
@@ -272,9 +275,7 @@ class Controls:
 
     def remember(self) -> None:
         """Keep the state of the page for when the visitor comes back to it."""
-        values = {
-            name: st.session_state[name] for name in self.controls if name in st.session_state
-        }
+        values = {name: self[name] for name in self.controls if name in st.session_state}
         extras = {name: st.query_params[name] for name in self.extras if name in st.query_params}
         st.session_state.setdefault("kept", {})[self.page] = values | extras
 

@@ -12,16 +12,25 @@ from urllib.parse import urlencode
 
 import segno
 import streamlit as st
+from numpy.typing import NDArray
 
 from explainer.components.linked_grid import Scene, linked_grid, message
 from explainer.ops import SettingError
 from explainer.ui import shell
 from explainer.ui.controls import LIVE, Controls, complete
 from explainer.ui.lessons import Lesson, neighbours
+from explainer.ui.pictures import inputs
+from explainer.ui.text import plain
 from explainer.ui.values import LARGEST, number
 
 PIN = "pin"
 """The parameter of the address that holds the pinned cell."""
+
+VIEW = "view"
+"""The parameter of the address that holds the chosen picture; without it, the first."""
+
+EDITED = {"input": "x", "kernel": "w", "z": "z"}
+"""By the name of a grid the parameter of the address that holds its edited numbers."""
 
 LONGEST_PIN = 40
 
@@ -32,6 +41,7 @@ def usable_pin(text: str) -> bool:
     numbers = place.split(",")
     return (
         len(text) <= LONGEST_PIN
+        and text.isascii()
         and bool(colon)
         and name.replace("_", "").isalnum()
         and len(numbers) == 2
@@ -64,27 +74,38 @@ def live(controls: Controls, body: Callable[[], None]) -> None:
 # The controls
 
 
-def presets(controls: Controls, examples: Mapping[str, Mapping[str, Any]]) -> None:
+Examples = Mapping[str, Mapping[str, Any]]
+"""By label the values that differ from the defaults; "help" is the tooltip."""
+
+
+def presets(controls: Controls, slides: Examples, beyond: Examples | None = None) -> None:
     """A line of buttons, each of which sets every key of the page, and one that resets them.
 
     Args:
-        examples: by label the values that differ from the defaults; "help" is the tooltip.
+        slides: the examples of the lectures.
+        beyond: examples that are on no slide.
     """
     with st.container(key="presets", horizontal=True, vertical_alignment="center"):
-        st.markdown("From the slides", width="content")
-        for label, example in examples.items():
-            values = {name: value for name, value in example.items() if name != "help"}
-            st.button(
-                label,
-                key=f"preset {label}",
-                help=example.get("help"),
-                on_click=controls.preset,
-                kwargs=values,
-            )
+        _examples("From the slides", slides, controls)
+        if beyond:
+            _examples("Beyond", beyond, controls)
         st.button(
             "Reset", key="preset reset", icon=":material/restart_alt:", on_click=controls.preset
         )
         _share(controls)
+
+
+def _examples(title: str, examples: Examples, controls: Controls) -> None:
+    st.markdown(title, width="content")
+    for label, example in examples.items():
+        values = {name: value for name, value in example.items() if name != "help"}
+        st.button(
+            label,
+            key=f"preset {label}",
+            help=example.get("help"),
+            on_click=controls.preset,
+            kwargs=values,
+        )
 
 
 def _share(controls: Controls) -> None:
@@ -147,18 +168,24 @@ def picture(
     controls: Controls,
     *,
     key: str = "picture",
+    pins: bool = True,
     marks: str = "",
     on: Mapping[str, Callable[[Any], None]] | None = None,
 ) -> None:
-    """Draw a scene whose pinned cell is in the address.
+    """Draw a scene whose pinned cell and chosen view are in the address.
 
     Args:
-        on: by event ("edit", "mark", "view", "frame"), what to do with the browser's message.
+        pins: whether the pinned cell of the address is one of this scene.
+        on: by event ("edit", "mark", "frame"), what to do with the browser's message.
     """
 
     def pin() -> None:
-        text = message(key, "pin") or ""
+        text = str(message(key, PIN) or "")
         controls.set(**{PIN: text if usable_pin(text) else ""})
+
+    def choose(view: object) -> None:
+        if isinstance(view, int) and 0 <= view < len(scene.views):
+            controls.set(**{VIEW: scene.views[view] if view else ""})
 
     def handler(event: str, act: Callable[[Any], None]) -> Callable[[], None]:
         def handle() -> None:
@@ -168,8 +195,61 @@ def picture(
 
         return handle
 
-    handlers = {event: handler(event, act) for event, act in (on or {}).items()}
-    linked_grid(scene, key=key, pin=controls[PIN], marks=marks, on={PIN: pin, **handlers})
+    acts = {VIEW: choose, **(on or {})}
+    handlers = {event: handler(event, act) for event, act in acts.items()}
+    pinned = controls[PIN] if pins else ""
+    if pins:
+        handlers[PIN] = pin
+    linked_grid(scene, key=key, pin=pinned, marks=marks, on=handlers)
+    if pinned and scene.grids and not has_cell(scene, pinned):
+        st.caption(f"This picture has no cell {plain(pinned)}, so nothing is pinned.")
+
+
+def has_cell(scene: Scene, pin: str) -> bool:
+    """Whether a usable pin is a cell of the scene."""
+    name, _, place = pin.partition(":")
+    for grid in scene.grids:
+        if grid.name == name:
+            row, column = (
+                int(at) + first for at, first in zip(place.split(","), grid.origin, strict=True)
+            )
+            return 0 <= row < grid.rows and 0 <= column < grid.columns
+    return False
+
+
+def edit(controls: Controls, what: Any, **grids: NDArray) -> None:
+    """Take a number that was typed into a cell into the address.
+
+    Args:
+        what: the browser's "edit" message, of which nothing is believed.
+        grids: by the name of a grid that can be edited (`EDITED`) its numbers.
+    """
+    place, name = typed(what), what.get("grid")
+    if place is None or name not in grids:
+        return
+    (row, column, value), cells = place, inputs.as_rows(grids[name])
+    if not (0 <= row < cells.shape[0] and 0 <= column < cells.shape[1]):
+        return
+    text = inputs.with_cell(cells, row, column, value)
+    if not controls.takes(EDITED[name], text):
+        st.toast(
+            "So many long numbers do not fit into a link, so the cell stays as it was.",
+            icon=":material/edit_off:",
+        )
+        return
+    own = {"weights": inputs.OWN} if name == "kernel" else {}
+    controls.set(**{EDITED[name]: text}, **own)
+
+
+def unfit(**edited: tuple[str, Sequence[int]]) -> None:
+    """Say which edited numbers of the address are for a grid of another size, and not shown.
+
+    Args:
+        edited: by parameter its text, and the shape of the grid for which it should be.
+    """
+    for name, (text, shape) in edited.items():
+        if text and not inputs.fits(text, shape):
+            st.caption(f"The numbers of {name} in the address are for another size and not shown.")
 
 
 def typed(what: Any) -> tuple[int, int, float] | None:

@@ -1,42 +1,20 @@
 """The lesson on checkerboards in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from explainer.ops import transposed_conv
 from explainer.ui.pictures.checkerboard import State
-from tests.browser.conftest import point_at
+from tests.browser import lesson_page
+from tests.browser.lesson_page import PICTURE, active, cell, cells, need_no_scrolling, point
 
-PICTURE = '[data-role="linked-grid"][data-ready="true"]'
+address = partial(lesson_page.address, "checkerboard")
+
 A = transposed_conv((4, 4), State().kernel_values, 2)
-
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/checkerboard" + (f"?{query}" if query else "")
-
-
-def cells(page: Page, grid: str) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
-
-
-def cell(page: Page, grid: str, row: int, col: int) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]').first
-
-
-def active(page: Page, grid: str) -> set[tuple[int, int]]:
-    """The lit cells of a grid, in the numbers of `data-row` and `data-col`."""
-    found = page.locator(f'{PICTURE} [data-grid="{grid}"][data-active]')
-    return {
-        (int(place["row"]), int(place["col"]))
-        for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))")
-    }
-
-
-def point(page: Page, grid: str, row: int, col: int) -> None:
-    point_at(cell(page, grid, row, col))
 
 
 def move(page: Page, slider: str, key: str) -> None:
@@ -66,15 +44,11 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
     reveal = lesson.get_by_role("button", name="Reveal")
     expect(reveal.first).to_be_visible()
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Checkerboard"),
         lesson.locator(PICTURE),
         reveal,
-    ):
-        box = part.first.bounding_box()
-        assert box is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 720
+    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):

@@ -1,37 +1,19 @@
 """The lesson on convolution in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
+from tests.browser import lesson_page
 from tests.browser.conftest import point_at
+from tests.browser.lesson_page import PICTURE, active, cell, cells, need_no_scrolling
 
-PICTURE = '[data-role="linked-grid"][data-ready="true"]'
-
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/convolution" + (f"?{query}" if query else "")
-
-
-def cells(page: Page, grid: str) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
-
-
-def cell(page: Page, grid: str, row: int, col: int) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]')
-
-
-def active(page: Page, grid: str) -> set[tuple[int, int]]:
-    """The lit cells of a grid, in the numbers of `data-row` and `data-col`."""
-    found = page.locator(f'{PICTURE} [data-grid="{grid}"][data-active]')
-    return {
-        (int(place["row"]), int(place["col"]))
-        for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))")
-    }
+address = partial(lesson_page.address, "convolution")
 
 
 @pytest.fixture
@@ -53,15 +35,11 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
 
 
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Convolution"),
         lesson.locator(PICTURE),
         lesson.get_by_role("button", name="Reveal"),
-    ):
-        box = part.first.bounding_box()
-        assert box is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 720
+    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
@@ -167,10 +145,10 @@ def test_a_digit_switches_views_on_a_cell_that_can_be_edited_and_is_typed_in_its
 
 
 def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
-    lesson.get_by_role("button", name="as a matrix").click()
+    lesson.get_by_role("button", name="4×16").click()
     expect(cells(lesson, "matrix")).to_have_count(64)
     expect(cell(lesson, "matrix", 0, 0)).to_have_text("w11")
-    lesson.get_by_role("button", name="1-D, stride 2").click()
+    lesson.get_by_role("button", name="2×6").click()
     expect(cells(lesson, "matrix")).to_have_count(12)
     lesson.get_by_role("button", name="Reset").click()
     expect(cells(lesson, "matrix")).to_have_count(0)

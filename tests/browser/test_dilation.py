@@ -1,42 +1,27 @@
 """The lesson on dilation in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from explainer.ops import layer_maps, reached
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures.dilation import State
-from tests.browser.conftest import point_at
+from tests.browser import lesson_page
+from tests.browser.lesson_page import PICTURE, READY, active, cell, cells, need_no_scrolling, point
 
-READY = '[data-role="linked-grid"][data-ready="true"]'
+address = partial(lesson_page.address, "dilation")
 
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/dilation" + (f"?{query}" if query else "")
-
-
-def cells(page: Page, grid: str) -> Locator:
-    return page.locator(f'{READY} [data-grid="{grid}"][role="gridcell"]')
+GUESS = f".st-key-guess {READY}"
 
 
-def cell(page: Page, grid: str, column: int, row: int = 0) -> Locator:
-    place = f'[data-grid="{grid}"][data-row="{row}"][data-col="{column}"]'
-    return page.locator(f"{READY} {place}").first
-
-
-def lit(page: Page, grid: str) -> set[int]:
+def columns(page: Page, grid: str) -> set[int]:
     """The columns of the lit cells of a row."""
-    found = page.locator(f'{READY} [data-grid="{grid}"][data-active]')
-    return {int(column) for column in found.evaluate_all("all => all.map(c => c.dataset.col)")}
-
-
-def point(page: Page, grid: str, column: int, row: int = 0) -> None:
-    """Point at a cell and wait until it is the active one."""
-    point_at(cell(page, grid, column, row))
+    return {column for _, column in active(page, grid)}
 
 
 @pytest.fixture
@@ -58,14 +43,11 @@ def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_er
 
 
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Dilation"),
-        lesson.locator(READY).first.locator(".strip"),
+        lesson.locator(f"{PICTURE} .strip"),
         lesson.get_by_role("button", name="Reveal"),
-    ):
-        box = part.first.bounding_box()
-        assert box is not None
-        assert 0 <= box["y"] < box["y"] + box["height"] <= 720
+    )
 
 
 def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_errors: list):
@@ -80,9 +62,9 @@ def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_erro
     expected = pictures.kernel(State(dilation=3)).grid("output").texts
     assert cells(page, "output").all_inner_texts() == list(expected)
     expect(page).to_have_url(re.compile(r"dilation=3"))
-    point(page, "output", 1, row=2)
+    point(page, "output", 2, 1)
     A = pictures.built(State(dilation=3))
-    assert lit(page, "input") == {link.input[1] for link in A.reads((2, 1))}
+    assert columns(page, "input") == {link.input[1] for link in A.reads((2, 1))}
     assert console_errors == []
 
 
@@ -98,52 +80,54 @@ def test_a_layer_is_edited_with_the_keyboard(lesson: Page):
 def test_a_unit_lights_exactly_the_cells_that_it_reads(lesson: Page):
     maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
     for unit in range(3):
-        point(lesson, "output", unit)
-        assert lit(lesson, "input") == set(np.flatnonzero(reached(maps, unit)))
-        assert lit(lesson, "h1") == set(np.flatnonzero(reached(maps[1:], unit)))
-        assert lit(lesson, "h2") == set(np.flatnonzero(reached(maps[2:], unit)))
-    point(lesson, "input", 3)
-    assert lit(lesson, "output") == {1}
+        point(lesson, "output", 0, unit)
+        assert columns(lesson, "input") == set(np.flatnonzero(reached(maps, unit)))
+        assert columns(lesson, "h1") == set(np.flatnonzero(reached(maps[1:], unit)))
+        assert columns(lesson, "h2") == set(np.flatnonzero(reached(maps[2:], unit)))
+    point(lesson, "input", 0, 3)
+    assert columns(lesson, "output") == {1}
 
 
 def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
-    point(lesson, "output", 0)
+    point(lesson, "output", 0, 0)
     sent = len(ws_frames)
     for step in range(50):
-        point(lesson, "input", (step * 4) % 15)
+        point(lesson, "input", 0, (step * 4) % 15)
     assert len(ws_frames) == sent
 
 
 def test_the_student_clicks_the_cells_and_then_sees(lesson: Page, console_errors: list):
-    guess = cells(lesson, pictures.GUESS_GRID)
+    guess = cells(lesson, pictures.GUESS_GRID, GUESS)
     expect(guess).to_have_count(13)
     reveal = lesson.get_by_role("button", name="Reveal").first
     expect(reveal).to_be_disabled()
     for column in (0, 1, 2):
-        cell(lesson, pictures.GUESS_GRID, column).click()
-    expect(lesson.locator(f"{READY} [data-marked]")).to_have_count(3)
+        cell(lesson, pictures.GUESS_GRID, 0, column, GUESS).click()
+    expect(lesson.locator(f"{GUESS} [data-marked]")).to_have_count(3)
     expect(reveal).to_be_enabled()
     reveal.click()
     expect(lesson.get_by_text("You found 2 of them, and marked 1").first).to_be_visible()
     expect(cells(lesson, "output")).to_have_count(1)
     expect(lesson).to_have_url(re.compile(r"pin=output"))
     assert guess.all_inner_texts() == list("1030607060301")
-    assert lit(lesson, "input") == {0, 2, 4, 6, 8, 10, 12}
+    assert columns(lesson, "input") == {0, 2, 4, 6, 8, 10, 12}
     assert console_errors == []
 
 
 def test_the_keyboard_alone_is_enough(lesson: Page):
     maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
-    cell(lesson, "output", 0).focus()
+    cell(lesson, "output", 0, 0).focus()
     lesson.keyboard.press("ArrowRight")
-    expect(cell(lesson, "output", 1)).to_have_attribute("data-active", "self")
-    assert lit(lesson, "input") == set(np.flatnonzero(reached(maps, 1)))
+    expect(cell(lesson, "output", 0, 1)).to_have_attribute("data-active", "self")
+    assert columns(lesson, "input") == set(np.flatnonzero(reached(maps, 1)))
     lesson.keyboard.press("ArrowLeft")
     lesson.keyboard.press("Enter")
     expect(lesson).to_have_url(re.compile(r"pin=output"))
-    expect(cell(lesson, "input", 0)).to_have_text("1")  # the paths to the pinned unit are counted
+    expect(cell(lesson, "input", 0, 0)).to_have_text(
+        "1"
+    )  # the paths to the pinned unit are counted
     lesson.keyboard.press("Escape")
-    expect(cell(lesson, "input", 0)).to_have_text("")
+    expect(cell(lesson, "input", 0, 0)).to_have_text("")
     lesson.keyboard.press("2")
     expect(cells(lesson, "kernel")).to_have_count(25)
     lesson.keyboard.press("3")
@@ -158,10 +142,10 @@ def test_the_player_goes_layer_by_layer(lesson: Page):
     forward = lesson.get_by_role("button", name=re.compile("step forward")).first
     for wide, holes in ((5, 2), (9, 4), (13, 6)):
         forward.click()
-        strip = lesson.locator(f"{READY} .strip").first
+        strip = lesson.locator(f"{PICTURE} .strip")
         expect(strip).to_contain_text(f"{wide} cells, {holes} of them holes")
-    assert lit(lesson, "input") == {1, 3, 5, 7, 9, 11, 13}
-    assert lit(lesson, "output") == {1}
+    assert columns(lesson, "input") == {1, 3, 5, 7, 9, 11, 13}
+    assert columns(lesson, "output") == {1}
 
 
 @pytest.mark.parametrize(

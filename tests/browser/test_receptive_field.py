@@ -1,6 +1,7 @@
 """The lesson on receptive fields in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,13 +9,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ui.pictures import receptive_field as pictures
 from explainer.ui.pictures.receptive_field import KNOWN, State
+from tests.browser import lesson_page
+from tests.browser.lesson_page import need_no_scrolling
+
+address = partial(lesson_page.address, "receptive_field")
 
 PICTURE = '[data-role="photo-field"][data-ready="true"]'
 VGG = pictures.rows(State())
-
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/receptive_field" + (f"?{query}" if query else "")
 
 
 def row(page: Page, place: int) -> Locator:
@@ -67,16 +68,12 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
 
 
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Receptive field"),
         lesson.locator(PICTURE),
         lesson.locator('[data-role="formula"]'),
         lesson.get_by_role("button", name="Draw the circle"),
-    ):
-        found = part.first.bounding_box()
-        assert found is not None
-        assert found["y"] >= 0
-        assert found["y"] + found["height"] <= 720
+    )
 
 
 def test_a_layer_lights_its_field(lesson: Page):

@@ -1,38 +1,21 @@
 """The lesson on transposed convolution in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from explainer.ops import number
 from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
+from tests.browser import lesson_page
 from tests.browser.conftest import point_at
+from tests.browser.lesson_page import PICTURE, active, cell, cells, need_no_scrolling
+
+address = partial(lesson_page.address, "transposed_convolution")
 
 SLIDE = "size=2&kernel=3&stride=2&padding=1&output_padding=1"
-PICTURE = '.st-key-picture [data-role="linked-grid"][data-ready="true"]'
-
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/transposed_convolution" + (f"?{query}" if query else "")
-
-
-def cells(page: Page, grid: str) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
-
-
-def cell(page: Page, grid: str, row: int, col: int) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]')
-
-
-def active(page: Page, grid: str) -> set[tuple[int, int]]:
-    """The lit cells of a grid, in the numbers of `data-row` and `data-col`."""
-    found = page.locator(f'{PICTURE} [data-grid="{grid}"][data-active]')
-    return {
-        (int(place["row"]), int(place["col"]))
-        for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))")
-    }
 
 
 def output(state: State) -> list[str]:
@@ -79,15 +62,11 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
 
 
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Transposed convolution"),
         lesson.locator(PICTURE),
         lesson.get_by_role("button", name="Reveal"),
-    ):
-        box = part.first.bounding_box()
-        assert box is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 720
+    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):

@@ -1,43 +1,20 @@
 """The lesson on unpooling in a real browser."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from explainer.ops import LinearMap
 from explainer.ui.pictures.unpooling import State, compute
-from tests.browser.conftest import point_at
+from tests.browser import lesson_page
+from tests.browser.lesson_page import PICTURE, cell, cells, need_no_scrolling, point
 
-PICTURE = '[data-role="linked-grid"][data-ready="true"]'
+address = partial(lesson_page.address, "unpooling")
+
 GRIDS = ("input", "total", "first", "maxima", "z", "nearest", "nails", "unpooled")
-
-
-def address(base: str, query: str = "") -> str:
-    return base.rstrip("/") + "/unpooling" + (f"?{query}" if query else "")
-
-
-def cells(page: Page, grid: str) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][role="gridcell"]')
-
-
-def cell(page: Page, grid: str, row: int, col: int) -> Locator:
-    return page.locator(f'{PICTURE} [data-grid="{grid}"][data-row="{row}"][data-col="{col}"]')
-
-
-def active(page: Page) -> dict[str, set[tuple[int, int]]]:
-    """The lit cells by grid, in the numbers of `data-row` and `data-col`."""
-    found = page.locator(f"{PICTURE} [data-grid][data-active]")
-    lit: dict[str, set[tuple[int, int]]] = {}
-    for place in found.evaluate_all("all => all.map(one => ({...one.dataset}))"):
-        lit.setdefault(place["grid"], set()).add((int(place["row"]), int(place["col"])))
-    return lit
-
-
-def point(page: Page, grid: str, row: int, col: int) -> dict[str, set[tuple[int, int]]]:
-    point_at(cell(page, grid, row, col))
-    return active(page)
 
 
 def read_by(A: LinearMap, place: tuple[int, int]) -> set[tuple[int, ...]]:
@@ -70,15 +47,11 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
 
 
 def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    for part in (
+    need_no_scrolling(
         lesson.get_by_role("heading", name="Unpooling"),
         lesson.locator(PICTURE),
         lesson.get_by_role("button", name="Predict for these numbers"),
-    ):
-        box = part.first.bounding_box()
-        assert box is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 720
+    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):

@@ -152,6 +152,7 @@ def test_learned_upsampling_is_kept(stride, tmp_path):
         state[key] = state[key] + 0.01 * torch.randn_like(state[key])
     assert final in state
     network = load(as_file("pth", state, tmp_path)).network
+    assert isinstance(network, PublishedFCN)
     assert set(network.learned) == set(network.upsampling_kernels())
     photo = 50 * torch.randn(1, 3, 40, 33)
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from explainer.components.linked_grid import Grid, Scene
 from explainer.ui import lesson
 from explainer.ui.lesson import Question
 
@@ -28,6 +29,8 @@ from explainer.ui.lesson import Question
         ("input:--1,2", False),
         ("a" * 40 + ":1,2", False),
         ("<b>:1,2", False),
+        ("input:1,²", False),
+        ("ïnput:1,2", False),
     ],
 )
 def test_a_pinned_cell_in_the_address_is_checked(text, usable):
@@ -89,3 +92,89 @@ def test_the_link_to_share_holds_what_is_not_the_default(query, link):
         app.query_params[name] = value
     app.run()
     assert app.text[0].value == link
+
+
+def edited_page() -> None:
+    import numpy as np
+    import streamlit as st
+
+    from explainer.ui import lesson
+    from explainer.ui.controls import Choice, Controls
+    from explainer.ui.values import readable
+
+    controls = Controls(
+        "edited",
+        [Choice("weights", "weights", "ones", options=("ones", "own"))],
+        extras={"x": readable, "w": readable},
+    )
+    controls.enter()
+    controls.draw("weights")
+    grids = {"input": np.array([[1.0, 2, 3], [4, 5, 6]]), "kernel": np.ones(2)}
+    if st.session_state.get("long"):
+        grids["input"] = np.full((12, 12), -1234.5678)
+    st.button(
+        "edit",
+        on_click=lambda: lesson.edit(controls, st.session_state["what"], **grids),
+    )
+    st.text(repr((controls["x"], controls["w"], controls["weights"])))
+
+
+def after_edit(what: dict, long: bool = False) -> tuple[tuple[str, str, str], str]:
+    """What the address has after a message of the browser, and what the visitor is told."""
+    app = AppTest.from_function(edited_page)
+    app.session_state["what"], app.session_state["long"] = what, long
+    app.run()
+    app.button[0].click().run()
+    assert not app.exception
+    return eval(app.text[0].value), " ".join(toast.value for toast in app.toast)
+
+
+def test_a_number_that_is_typed_goes_into_the_address():
+    found, told = after_edit({"grid": "input", "row": 1, "col": 0, "text": " −2.5"})
+    assert found == ("1,2,3;-2.5,5,6", "", "ones")
+    assert not told
+    found, _ = after_edit({"grid": "kernel", "row": 0, "col": 1, "text": "7"})
+    assert found == ("", "1,7", "own")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"grid": "input", "row": 2, "col": 0, "text": "1"},
+        {"grid": "input", "row": -1, "col": 0, "text": "1"},
+        {"grid": "input", "row": 0, "col": 3, "text": "1"},
+        {"grid": "output", "row": 0, "col": 0, "text": "1"},
+        {"grid": None, "row": 0, "col": 0, "text": "1"},
+        {"grid": "input", "row": "0", "col": 0, "text": "1"},
+        {"grid": "input", "row": 0, "text": "1"},
+        {},
+    ],
+)
+def test_a_message_about_no_cell_changes_nothing(what):
+    assert after_edit(what)[0] == ("", "", "ones")
+
+
+def test_what_is_no_number_or_does_not_fit_into_a_link_is_said():
+    found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "ten"})
+    assert found == ("", "", "ones")
+    assert "That is no number" in told
+    found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "1"}, long=True)
+    assert found == ("", "", "ones")
+    assert "do not fit into a link" in told
+
+
+@pytest.mark.parametrize(
+    ("pin", "there"),
+    [
+        ("input:0,0", True),
+        ("input:-1,-1", True),
+        ("input:-2,0", False),
+        ("input:1,0", True),
+        ("input:2,0", False),
+        ("output:0,0", False),
+        ("input:99999999999999999999,0", False),
+    ],
+)
+def test_a_pin_may_be_a_cell_of_the_scene_or_not(pin, there):
+    grid = Grid("input", "input", ["0"] * 9, columns=3, origin=(1, 1))
+    assert lesson.has_cell(Scene([[grid]]), pin) is there

@@ -3,37 +3,23 @@
 import pytest
 
 from explainer.ui.pictures.checkerboard import UNEVEN_4X4, VIEWS
+from tests.ui.conftest import captions, html, mends, parameter, presets, press
 
 DEFAULTS = {"kernel": 3, "stride": 2, "layers": 1, "size": 4, "padding": 0, "seed": 0}
 
 # By button: what differs from the defaults, and what the formula and the strip must say.
 PRESETS = {
     "overlap in 1-D": ({"size": 8, "axes": "1-D"}, "uneven: 2 does not divide 3"),
-    "Distill: 2-D": ({}, "uneven: 2 does not divide 3"),
-    "Distill: 2 divides 4": ({"size": 8, "kernel": 4, "axes": "1-D"}, "even, because 2 divides 4"),
     "the tent": ({"weights": "tent", "view": "Phases"}, "uneven: 2 does not divide 3"),
-    "Distill: cures": ({"weights": "noisy", "view": "Cures"}, ""),
+    "in 2-D": ({}, "uneven: 2 does not divide 3"),
+    "2 divides 4": ({"size": 8, "kernel": 4, "axes": "1-D"}, "even, because 2 divides 4"),
+    "cures": ({"weights": "noisy", "view": "Cures"}, ""),
+    "gradient": ({"view": "Gradient"}, "uneven: 2 does not divide 3"),
 }
-
-
-def html(app, role: str) -> str:
-    found = [part.value for part in app.get("html") if f'data-role="{role}"' in part.value]
-    return found[0] if found else ""
 
 
 def bars(app) -> str:
     return next(part.value for part in app.markdown if 'data-role="phase-bars"' in part.value)
-
-
-def press(app, key: str):
-    app.button(key=key).click().run()
-    assert not app.exception, app.exception
-    return app
-
-
-def parameter(app, name: str) -> str:
-    found = app.query_params.get(name) or ""
-    return found[0] if isinstance(found, list) else found
 
 
 def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
@@ -48,6 +34,7 @@ def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
 @pytest.mark.parametrize("label", list(PRESETS))
 def test_a_preset_sets_every_key(visit_lesson, label):
     app = visit_lesson("checkerboard", layers="2", seed="7", padding="1", kernel="5", view="Phases")
+    assert presets(app) == list(PRESETS)
     press(app, f"preset {label}")
     differs, said = PRESETS[label]
     for name, default in DEFAULTS.items():
@@ -89,10 +76,8 @@ def test_too_many_cells_keep_the_controls_and_offer_a_way_out(visit_lesson):
     app = visit_lesson("checkerboard", size="12", layers="4")
     assert app.slider(key="layers").value == 4
     assert any("there is room for 48" in text.value for text in app.markdown)
-    offers = [button for button in app.button if (button.key or "").startswith("mend")]
-    assert len(offers) >= 2
-    offers[0].click().run()
-    assert not app.exception
+    assert len(mends(app)) >= 2
+    press(app, mends(app)[0])
     assert html(app, "formula")
 
 
@@ -108,7 +93,7 @@ def test_edited_weights_come_from_the_link(visit_lesson):
     assert "sum 4; phase D: 4 taps, sum 8" in bars(app)
     assert not app.caption
     app.slider(key="kernel").set_value(3).run()
-    assert "another kernel size" in app.caption[0].value
+    assert "numbers of w in the address are for another size" in captions(app)
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,14 @@
 """The lesson on convolution without a browser."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
-
-@pytest.fixture(scope="module")
-def examples():
-    """The examples from the slides, read out of the page's source without running it."""
-    root = Path(__file__).resolve().parents[2]
-    tree = ast.parse((root / "pages/convolution.py").read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":
-            return ast.literal_eval(node.value)
-    raise AssertionError("the page has no examples")
-
-
-def formula(app) -> str:
-    return next(part.value for part in app.get("html") if 'data-role="formula"' in part.value)
+from explainer.ui.pictures.convolution import VIEWS
+from tests.ui.conftest import captions, formula, mends, presets, press
 
 
 def result(app) -> str:
     """The size of the output at the end of the formula."""
-    return formula(app).rsplit(">", 4)[-4].split("<")[0]
-
-
-def press(app, key: str):
-    return app.button(key=key).click().run()
+    return formula(app).rsplit("= <", 1)[1].split(">")[1].split("<")[0]
 
 
 def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
@@ -44,26 +25,30 @@ def test_the_link_sets_the_controls(visit_lesson):
     assert "F.conv2d(x, w, stride=3, padding=0, dilation=1)" in app.code[0].value
 
 
-def test_every_example_is_one_click(visit_lesson, examples):
+# By button: size, kernel, stride and padding, and the size of the output.
+PRESETS = {
+    "pad 1": ((4, 3, 1, 1), "4"),
+    "stride 2": ((4, 3, 2, 1), "2"),
+    "letters": ((5, 3, 1, 0), "3"),
+    "4×16": ((4, 3, 1, 0), "2"),
+    "4×6": ((4, 3, 1, 1), "4"),
+    "2×6": ((4, 3, 2, 1), "2"),
+    "SAME, 1": ((6, 3, 1, 1), "6"),
+    "SAME, 2": ((6, 3, 2, 1), "3"),
+    "VALID, 1": ((6, 3, 1, 1), "4"),
+    "VALID, 2": ((6, 3, 2, 1), "2"),
+    "two layers": ((12, 3, 2, 1), ""),
+}
+
+
+def test_every_example_is_one_click(visit_lesson):
     app = visit_lesson("convolution", dilation="2", seed="7")
-    sizes = {
-        "4×4, pad 1": "4",
-        "4×4, stride 2": "2",
-        "as a matrix": "2",
-        "1-D, stride 1": "4",
-        "1-D, stride 2": "2",
-        "SAME": "3",
-        "VALID": "2",
-    }
-    for label, example in examples.items():
+    assert presets(app) == list(PRESETS)
+    for label, (settings, size) in PRESETS.items():
         press(app, f"preset {label}")
-        assert not app.exception
         assert app.slider(key="dilation").value == 1
-        for name in ("size", "kernel", "stride", "padding"):
-            if name in example:
-                assert app.slider(key=name).value == example[name]
-        if label in sizes:
-            assert result(app) == sizes[label], label
+        assert tuple(slider.value for slider in app.slider[:4]) == settings, label
+        assert not size or result(app) == size, label
     assert "= 7, stride" in formula(app)
     press(app, "preset reset")
     assert result(app) == "3"
@@ -73,9 +58,7 @@ def test_impossible_settings_keep_the_controls_and_offer_a_way_out(visit_lesson)
     app = visit_lesson("convolution", size="2", kernel="7", padding="0")
     assert app.slider(key="kernel").value == 7
     assert any("must not exceed" in text.value for text in app.markdown)
-    mend = next(button for button in app.button if (button.key or "").startswith("mend"))
-    mend.click().run()
-    assert not app.exception
+    press(app, mends(app)[0])
     assert "data-role" in formula(app)
 
 
@@ -93,6 +76,29 @@ def test_edited_numbers_come_from_the_link(visit_lesson):
     )
     assert "[1., 2., 3., 4.]" in app.code[0].value
     assert "[0., 1., 0.]" in app.code[0].value
+
+
+def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
+    app = visit_lesson("convolution", x="1,2,3", w="1,2;3,4", weights="own", pin="output:9,9")
+    assert "numbers of x in the address are for another size" in captions(app)
+    assert "numbers of w in the address are for another size" in captions(app)
+    assert "no cell output:9,9" in captions(app).replace("\\", "")
+    press(app, "preset reset")
+    assert not captions(app)
+
+
+def test_the_cells_that_no_window_reads_are_counted(visit_lesson):
+    app = visit_lesson("convolution", size="6", padding="0")
+    assert "never read: <" in formula(app)
+    app.slider(key="size").set_value(5).run()
+    assert "never read" not in formula(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_has_lines_of_its_own(visit_lesson, view):
+    app = visit_lesson("convolution", view=view)
+    said = {"Two layers": "first, stride=2", "Channels": "three channels", "1×1 to 21": "argmax"}
+    assert said.get(view, "F.conv2d(x, w, stride=2") in app.code[0].value
 
 
 def test_the_prediction_reveals_and_sets_the_example(visit_lesson):

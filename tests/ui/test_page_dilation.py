@@ -1,37 +1,14 @@
 """The lesson on dilation without a browser."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
 from explainer.ui.pictures.dilation import VIEWS
-
-
-@pytest.fixture(scope="module")
-def examples():
-    """The page's examples, read out of its source without running it."""
-    root = Path(__file__).resolve().parents[2]
-    tree = ast.parse((root / "pages/dilation.py").read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":
-            return ast.literal_eval(node.value)
-    raise AssertionError("the page has no examples")
-
-
-def html(app, role: str) -> str:
-    """The HTML of a part of the page, "" where there is none."""
-    parts = (part.value for part in app.get("html"))
-    return next((part for part in parts if f'data-role="{role}"' in part), "")
+from tests.ui.conftest import captions, html, mends, presets, press
 
 
 def chips(app) -> list[str]:
     """The numbers in the formula."""
     return [part.split("<")[0] for part in html(app, "formula").split('">')[2:]]
-
-
-def press(app, key: str):
-    return app.button(key=key).click().run()
 
 
 def stack(app) -> list[int]:
@@ -48,14 +25,14 @@ def test_it_opens_with_the_stack_of_the_slides(visit_lesson):
     assert "for dilation in (1, 2, 4):" in app.code[0].value
 
 
-def test_every_example_is_one_click(visit_lesson, examples):
+def test_every_example_is_one_click(visit_lesson):
     app = visit_lesson("dilation", cells="40", seed="7", dilations="3,3", view="Photo")
     shows = {
         "d = 1": lambda: chips(app) == ["3", "9", "0", "1", "3", "7"],
         "d = 2": lambda: chips(app) == ["5", "9", "0", "2", "3", "5"],
         "d = 3": lambda: chips(app) == ["7", "9", "0", "3", "3", "3"],
-        "down, conv, up": lambda: chips(app)[-2:] == ["7", "13"],
-        "stride off": lambda: [chips(app)[i] for i in (4, 8)] == ["4", "8"],
+        "↓ conv ↑": lambda: chips(app)[-2:] == ["9", "36"],
+        "stride off": lambda: [chips(app)[i] for i in (4, 8)] == ["2", "3"],
         "1, 2, 4": lambda: chips(app)[2:] == ["15", "15", "0"],
         "context": lambda: "67×67" in html(app, "context") and chips(app)[1] == "64",
         "its field": lambda: "67×67" in html(app, "context") and chips(app)[0] == "67",
@@ -64,14 +41,15 @@ def test_every_example_is_one_click(visit_lesson, examples):
         "photo": lambda: "it reaches 576 of 2304" in html(app, "photos"),
         "edges": lambda: "after dilation 4" in html(app, "photos"),
     }
-    assert set(shows) == set(examples)
-    for label, example in examples.items():
+    cells = {"2, 2, 2": 15, "1, 2, 5": 19}
+    dilations = {"d = 1": 1, "d = 3": 3}
+    assert presets(app) == list(shows)
+    for label, is_shown in shows.items():
         press(app, f"preset {label}")
-        assert not app.exception
         assert app.slider(key="seed").value == 0
-        assert app.slider(key="cells").value == example.get("cells", 17)
-        assert app.slider(key="dilation").value == example.get("dilation", 2)
-        assert shows[label](), (label, chips(app))
+        assert app.slider(key="cells").value == cells.get(label, 17)
+        assert app.slider(key="dilation").value == dilations.get(label, 2)
+        assert is_shown(), (label, chips(app))
     press(app, "preset reset")
     assert stack(app) == [1, 2, 4]
 
@@ -119,19 +97,35 @@ def test_a_stack_that_does_not_fit_keeps_the_controls_and_offers_a_way_out(visit
     app = visit_lesson("dilation", dilations="16,16", cells="17")
     assert stack(app) == [16, 16]
     assert any("which the stack spans" in t.value or "stack spans" in t.value for t in app.markdown)
-    mends = [button.key for button in app.button if (button.key or "").startswith("mend")]
-    assert mends == ["mend cells = 65", "mend dilations = 4,4"]
-    press(app, mends[1])
+    assert mends(app) == ["mend cells = 65", "mend dilations = 4,4"]
+    press(app, mends(app)[1])
     assert stack(app) == [4, 4]
     assert chips(app)[2] == "17"
 
 
 def test_a_kernel_that_does_not_fit_is_mended(visit_lesson):
     app = visit_lesson("dilation", view="Kernel", dilation="6", size="9")
-    mends = [button.key for button in app.button if (button.key or "").startswith("mend")]
-    assert "mend size = 13" in mends
+    assert "mend size = 13" in mends(app)
     press(app, "mend size = 13")
     assert chips(app)[-1] == "1"
+
+
+def test_along_two_axes_the_size_is_that_of_two_axes(visit_lesson):
+    app = visit_lesson("dilation", view="Pooling", axes="2-D", size="7", kernel="5", stride="4")
+    assert mends(app) == ["mend size = 8, kernel = 2"]
+    press(app, mends(app)[0])
+    assert [chips(app)[i] for i in (4, 8)] == ["1", "1"]
+    app.segmented_control(key="axes").set_value("1-D").run()
+    assert [chips(app)[i] for i in (4, 8)] == ["3", "10"]
+
+
+def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
+    app = visit_lesson("dilation", view="Kernel", x="1,2", weights="own", w="1,2;3,4")
+    assert "numbers of x" in captions(app)
+    assert "numbers of w" in captions(app)
+    app.slider(key="kernel").set_value(2).run()
+    assert "numbers of w" not in captions(app)
+    assert not captions(visit_lesson("dilation", x="1,2"))
 
 
 def test_the_cells_are_revealed_with_the_stack_in_question(visit_lesson):

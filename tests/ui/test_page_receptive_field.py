@@ -5,6 +5,7 @@ import re
 import pytest
 
 from explainer.ui.pictures import receptive_field as pictures
+from tests.ui.conftest import html, mends, presets, press
 
 NAME = "receptive_field"
 
@@ -14,23 +15,18 @@ PRESETS = {
     "VGG16": ("VGG16", "404", "32"),
     "FCN-VGG16": ("FCN-VGG16", "404", "32"),
     "GoogLeNet": ("GoogLeNet", "907", "32"),
-    "ResNet-50": ("ResNet-50", "427", "32"),
-    "MobileNetV2": ("MobileNetV2", "491", "32"),
-    "This app": ("this app, stride 32", "491", "32"),
-    "its pool3": ("this app, pool3", "75", "8"),
     "Context": ("context module", "67", "1"),
     "2 as 1": ("two layers", "7", "4"),
+    "ResNet-50": ("ResNet-50", "427", "32"),
+    "MobileNet": ("MobileNetV2", "491", "32"),
+    "App": ("this app, stride 32", "491", "32"),
+    "at 8": ("this app, pool3", "75", "8"),
 }
 
 
 def formula(app) -> str:
     """The formula as plain text."""
-    html = next(part.value for part in app.get("html") if 'data-role="formula"' in part.value)
-    return re.sub(r"<[^>]*>", "", html)
-
-
-def press(app, key: str):
-    return app.button(key=key).click().run()
+    return re.sub(r"<[^>]*>", "", html(app, "formula"))
 
 
 def test_it_opens_with_the_fields_of_vgg16(visit_lesson):
@@ -47,9 +43,9 @@ def test_it_opens_with_the_fields_of_vgg16(visit_lesson):
 def test_every_preset_sets_all_keys(visit_lesson):
     app = visit_lesson(NAME, layers="5-3", layer="1", place="9,9", photo="coffee", radius="99")
     assert "then layer 1" in formula(app)
+    assert presets(app) == list(PRESETS)
     for label, (name, size, stride) in PRESETS.items():
         press(app, f"preset {label}")
-        assert not app.exception
         assert formula(app).endswith(f"= {stride}"), label
         assert f"= {size}, stride" in formula(app), label
         assert app.query_params["layers"] == pictures.written(pictures.KNOWN[name])
@@ -81,9 +77,7 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
 def test_a_stack_that_does_not_fit_offers_what_would(visit_lesson):
     app = visit_lesson(NAME, layers="3s3x6", photo="cat")
     assert any("has no unit on this photo" in text.value for text in app.markdown)
-    mend = next(button for button in app.button if (button.key or "").startswith("mend"))
-    mend.click().run()
-    assert not app.exception
+    press(app, mends(app)[0])
     assert not any("has no unit" in text.value for text in app.markdown)
     assert "= 729" in formula(app) or "layer 6" in formula(app)
 

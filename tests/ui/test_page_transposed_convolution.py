@@ -2,11 +2,9 @@
 
 import pytest
 
+from tests.ui.conftest import captions, formula, mends, presets, press
+
 PAGE = "transposed_convolution"
-
-
-def formula(app) -> str:
-    return next(part.value for part in app.get("html") if 'data-role="formula"' in part.value)
 
 
 def result(app) -> str:
@@ -16,10 +14,6 @@ def result(app) -> str:
 
 def code(app) -> str:
     return app.code[0].value
-
-
-def press(app, key: str):
-    return app.button(key=key).click().run()
 
 
 def settings(app) -> dict[str, object]:
@@ -61,8 +55,7 @@ SIZES = {
 
 def test_every_example_is_one_click_and_sets_every_control(visit_lesson):
     app = visit_lesson(PAGE, dilation="2", seed="7", letters="true", pin="input:0,0")
-    labels = [b.label for b in app.button if (b.key or "").startswith("preset ")]
-    assert labels == [*SIZES, "Reset"]
+    assert presets(app) == list(SIZES)
     for label, size in SIZES.items():
         press(app, f"preset {label}")
         assert not app.exception
@@ -91,9 +84,7 @@ def test_impossible_settings_keep_the_controls_and_offer_a_way_out(visit_lesson)
     app = visit_lesson(PAGE, stride="1", output_padding="1", padding="0")
     assert settings(app)["output_padding"] == 1
     assert any("must be smaller than stride or dilation" in text.value for text in app.markdown)
-    mend = next(button for button in app.button if (button.key or "").startswith("mend"))
-    mend.click().run()
-    assert not app.exception
+    press(app, mends(app)[0])
     assert result(app)
 
 
@@ -136,6 +127,13 @@ def test_keras_needs_no_padding(visit_lesson):
     assert app.slider(key="padding").disabled
     assert "n·s" in formula(app)
     assert 'padding="same"' in code(app)
+
+
+def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
+    app = visit_lesson(PAGE, x="1,2,3", w="1", weights="own", pin="output:9,9")
+    assert "numbers of x" in captions(app)
+    assert "numbers of w" in captions(app)
+    assert "no cell output:9,9" in captions(app).replace("\\", "")
 
 
 def test_pictures_side_by_side(visit_lesson):

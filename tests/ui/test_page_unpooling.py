@@ -1,32 +1,7 @@
 """The lesson on unpooling without a browser."""
 
-import ast
-from pathlib import Path
-
-import pytest
-
-from explainer.ui.pictures.unpooling import MOVED, UNPOOLED
-
-
-@pytest.fixture(scope="module")
-def examples():
-    """The examples from the slides, read out of the page's source without running it."""
-    root = Path(__file__).resolve().parents[2]
-    tree = ast.parse((root / "pages/unpooling.py").read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":
-            return ast.literal_eval(node.value)
-    raise AssertionError("the page has no examples")
-
-
-def formula(app) -> str:
-    return next(part.value for part in app.get("html") if 'data-role="formula"' in part.value)
-
-
-def press(app, key: str):
-    app.button(key=key).click().run()
-    assert not app.exception
-    return app
+from explainer.ui.pictures.unpooling import MOVED, TIES, UNPOOLED
+from tests.ui.conftest import captions, formula, parameter, presets, press
 
 
 def keys(app) -> set[str]:
@@ -63,16 +38,27 @@ def test_the_link_sets_the_controls(visit_lesson):
     assert app.subheader[0].value.endswith("of 36 values are gone")
 
 
-def test_every_example_is_one_click(visit_lesson, examples):
+# By button: size, kernel and stride, and what the address has.
+PRESETS = {
+    "nearest": ([4, 2, 2], {"pin": "nearest:0,2"}),
+    "bed of nails": ([4, 2, 2], {"pin": "nails:0,2"}),
+    "max unpooling": ([4, 2, 2], {"pin": "unpooled:1,1"}),
+    "ties": ([4, 2, 2], {"x": TIES, "pin": "unpooled:0,1"}),
+    "overlap": ([4, 3, 1], {"pin": "summed:0,2"}),
+    "interpolation": ([4, 2, 2], {"view": "Interpolation"}),
+}
+
+
+def test_every_example_is_one_click(visit_lesson):
     app = visit_lesson("unpooling", size="6", stride="1", z="5", average="true", x=MOVED)
-    pins = {"nearest": "nearest:0,2", "bed of nails": "nails:0,2", "max unpooling": "unpooled:1,1"}
-    assert list(examples) == [*pins, "interpolation"]
-    for label in examples:
+    assert sorted(presets(app)) == sorted(PRESETS)
+    for label, (settings, address) in PRESETS.items():
         press(app, f"preset {label}")
-        assert [slider.value for slider in app.slider] == [4, 2, 2]
+        assert [slider.value for slider in app.slider] == settings
         assert not app.toggle(key="average").value
-        assert not {"x", "z"} & set(app.query_params)
-        assert app.query_params.get("pin", "") in (pins.get(label, ""), [pins.get(label, "")])
+        for name in ("x", "z", "pin", "view"):
+            assert parameter(app, name) == address.get(name, "")
+        assert not captions(app)
     assert 'mode="bicubic"' in app.code[0].value
     assert "1., 2." in app.code[0].value
     press(app, "preset reset")
@@ -144,5 +130,5 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
 
 def test_numbers_for_another_size_are_left_out_and_said(visit_lesson):
     app = visit_lesson("unpooling", size="5", x=MOVED)
-    assert "numbers of x" in app.caption[0].value
+    assert "numbers of x" in captions(app)
     assert not app.warning

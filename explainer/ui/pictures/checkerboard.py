@@ -104,11 +104,6 @@ class State:
         return phase_counts(self.kernel, self.stride, axes=self.axes)
 
 
-def own_fits(state: State) -> bool:
-    """Whether the edited weights, where the state asks for them, are for its kernel."""
-    return state.weights != inputs.OWN or inputs.fits(state.w, (state.kernel,) * state.axes)
-
-
 def weights(state: State, shape: Sequence[int]) -> Floats:
     """The kernel of the state's kind in a shape; own numbers only where they fit."""
     if state.weights == NOISY:

@@ -21,15 +21,18 @@ from explainer.ops import (
     conv_size,
     conv_tf,
     kernels,
+    letters,
     names,
     number,
     pad,
     same_padding,
     tf_size,
 )
-from explainer.ops.sizes import Scheme, span
+from explainer.ops.sizes import Scheme
 from explainer.ui.pictures import inputs
 from explainer.ui.pictures.parts import (
+    CELLS_IN_A_MATRIX,
+    Names,
     chips,
     embedding_of,
     grid,
@@ -40,6 +43,7 @@ from explainer.ui.pictures.parts import (
     matrix_grid,
     matrix_terms,
     numbers,
+    of_one_axis,
     output_terms,
     padded_grid,
     size,
@@ -54,7 +58,12 @@ VIEWS = ("Window", "Matrix", "Two layers", "Channels", "1×1 to 21")
 
 @dataclass(frozen=True)
 class State:
-    """The settings of the page; `x` and `w` are the edited numbers of the address, or ""."""
+    """The settings of the page; `x` and `w` are the edited numbers of the address, or "".
+
+    Attributes:
+        letters: whether names stand in the cells instead of numbers.
+        alphabet: whether these are a, b, c …, as in D1, or x11 and w11.
+    """
 
     axes: Literal[1, 2] = 2
     size: int = 5
@@ -66,6 +75,7 @@ class State:
     weights: str = "random"
     seed: int = 0
     letters: bool = False
+    alphabet: bool = False
     x: str = ""
     w: str = ""
     kernel2: int = 3
@@ -87,6 +97,17 @@ class State:
     @property
     def kernel_values(self) -> Floats:
         return inputs.weights(self.weights, (self.kernel,) * self.axes, self.seed, self.w)
+
+    @property
+    def cell_names(self) -> Names:
+        """Of the input's cells."""
+        return letters(self.shape) if self.alphabet else names("x", self.shape)
+
+    @property
+    def tap_names(self) -> Names:
+        """Of the kernel's weights; D1 leaves out the i, which looks like a 1."""
+        shape = (self.kernel,) * self.axes
+        return letters(shape, skip="i") if self.alphabet else names("w", shape)
 
 
 @lru_cache(maxsize=64)
@@ -138,29 +159,31 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     A = build(state)
     valid, embedding = embedding_of(A)
     x, kernel, marks = state.input, state.kernel_values, marks_of(A)
-    padded = embedding(x)
-    letters = None
-    cell_names = embedding.move(names("x", A.input_shape), "0")
-    if state.letters:
-        letters = (cell_names, names("w", kernel.shape))
+    cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
-    made = names("y", A.output_shape).ravel() if state.letters else None
     drawn = [
-        padded_grid(A, x, names("x", A.input_shape) if state.letters else None, editable=True),
+        padded_grid(A, x, state.cell_names if state.letters else None, editable=True),
         grid(
             "kernel",
             "kernel",
             kernel,
-            letters[1] if letters else None,
+            taps if state.letters else None,
             title=f"kernel w, {size(kernel.shape)}",
             editable=True,
         ),
-        grid("output", "output", y, made, title=f"output y, {size(A.output_shape)}"),
+        grid(
+            "output",
+            "output",
+            y,
+            names("y", A.output_shape) if state.letters else None,
+            title=f"output y, {size(A.output_shape)}",
+        ),
     ]
+    shown = (cell_names, taps) if state.letters else None
     terms = {
         "input": input_terms(valid, marks, cell_names),
-        "kernel": kernel_terms(A, kernel, state.letters),
-        "output": output_terms(valid, padded, letters, marks),
+        "kernel": kernel_terms(A, kernel, state.letters, taps),
+        "output": output_terms(valid, embedding(x), shown, marks),
     }
     return valid, drawn, terms
 
@@ -183,16 +206,23 @@ def window(state: State) -> Scene:
 
 
 def matrix(state: State) -> Scene:
-    """The matrix beside its input and output: every row is one output."""
-    valid, (x, kernel, y), terms = _parts(state)
+    """The matrix beside its input and output: every row is one output.
+
+    Where it is too large to draw, that of one axis, whose pattern it repeats.
+    """
+    A = build(state)
+    valid, embedding = embedding_of(A)
+    if valid.shape[0] * valid.shape[1] > CELLS_IN_A_MATRIX:
+        return of_one_axis(matrix(replace(state, axes=1, x="", w="")), valid.shape, "C")
+    _, (x, kernel, y), terms = _parts(state)
     marks = "".join("p" if mark == "p" else "." for mark in x.marks)
-    drawn = matrix_grid(valid, state.letters, marks)
-    labels = np.array(
-        ["0" if m == "p" else n for m, n in zip(marks, _cell_names(state), strict=True)], object
-    ).reshape(valid.input_shape)
-    terms["matrix"] = matrix_terms(valid, input=labels)
+    taps = state.tap_names
+    terms["matrix"] = matrix_terms(valid, input=embedding.move(state.cell_names, "0"), weight=taps)
     return Scene(
-        [[drawn], [kernel, "", x, "→", y]],
+        [
+            [matrix_grid(valid, taps if state.letters else False, marks)],
+            [kernel, "", x, "→", y],
+        ],
         [links_of(valid, matrix="matrix")],
         terms,
         f"y = C x: row by row, each output reads its window; {chips('p', 'hatched')} columns "
@@ -201,27 +231,41 @@ def matrix(state: State) -> Scene:
     )
 
 
-def _cell_names(state: State) -> list[str]:
-    _, embedding = embedding_of(build(state))
-    return [str(name) for name in embedding.move(names("x", state.shape), "0").ravel()]
-
-
 # Two layers as one
 
 
-def two_layers(state: State) -> Scene:
-    """Two layers along one axis, and the one layer that does the same.
+@dataclass(frozen=True)
+class TwoLayers:
+    """Two layers along one axis without padding, and their kernels as one.
 
-    An input too short for both is made just long enough, so that there is an output to look at.
+    Attributes:
+        x: the input; one too short for both is made just long enough, so that there is an output.
+        first, second, both: the kernels.
     """
-    first_kernel = inputs.weights(state.weights, (state.kernel,), state.seed)
-    second_kernel = inputs.weights(state.weights, (state.kernel2,), state.seed + 1)
-    both = composed_kernel(first_kernel, state.stride, second_kernel)
-    n = max(state.size, both.size)
+
+    x: Floats
+    first: Floats
+    second: Floats
+    both: Floats
+
+
+def layers(state: State) -> TwoLayers:
+    """What the view "Two layers" is made of; edited numbers count where they fit."""
+    first = inputs.weights(state.weights, (state.kernel,), state.seed, state.w)
+    second = inputs.weights(state.weights, (state.kernel2,), state.seed + 1)
+    both = composed_kernel(first, state.stride, second)
+    x = inputs.edited(state.x, inputs.digits((max(state.size, both.size),)))
+    return TwoLayers(x, first, second, both)
+
+
+def two_layers(state: State) -> Scene:
+    """Two layers along one axis, and the one layer that does the same."""
+    made = layers(state)
+    x, first_kernel, second_kernel, both = made.x, made.first, made.second, made.both
+    n = x.size
     first = conv((n,), first_kernel, state.stride)
     second = conv(first.output_shape, second_kernel, state.stride2)
     one = conv((n,), both, state.stride * state.stride2)
-    x = inputs.digits((n,))
     hidden = first(x)
     y = second(hidden)
     rows = [
@@ -271,13 +315,7 @@ def channels(state: State) -> Scene:
     Raises:
         SettingError: the settings are impossible.
     """
-    side = (state.size,) * 2
-    x = np.stack(
-        [inputs.digits((side[0] + 2, side[1]))[shift : shift + side[0]] for shift in range(3)]
-    )
-    kernel = np.stack(
-        [inputs.weights(state.weights, (state.kernel,) * 2, state.seed + c) for c in range(3)]
-    )
+    x, kernel = _stacked(state.size), channel_kernels(state)
     before, after = _padding(state)
     embedding = pad(x.shape, (0, before, before), (0, after, after))
     valid = conv_channels(
@@ -336,6 +374,12 @@ def channels(state: State) -> Scene:
     )
 
 
+def channel_kernels(state: State) -> Floats:
+    """A kernel for each of three channels, (3, k, k)."""
+    shape = (state.kernel,) * 2
+    return np.stack([inputs.weights(state.weights, shape, state.seed + c) for c in range(3)])
+
+
 def _padding(state: State) -> tuple[int, int]:
     """Cells of padding before and after, along each axis."""
     if state.framework == "PyTorch":
@@ -351,11 +395,20 @@ def _stacked(side: int) -> Floats:
     return np.stack([tall[channel : channel + side] for channel in range(3)])
 
 
+PLACES = 3
+"""Cells along an axis of the view "1×1 to 21"."""
+
+
+def class_weights(state: State) -> Floats:
+    """What each of three features says for each of 21 classes, (21, 3)."""
+    return kernels.random((len(CLASSES), 3), state.seed)
+
+
 def one_by_one(state: State) -> Scene:
     """At every place three features become 21 scores by a 1×1 convolution, the largest wins."""
-    side = 3
+    side = PLACES
     features = _stacked(side)
-    kernel = kernels.random((len(CLASSES), 3), state.seed)
+    kernel = class_weights(state)
     A = conv_channels(features.shape, kernel[:, :, None, None])
     scores = A(features).reshape(len(CLASSES), -1)
     labels = scores.argmax(0)
@@ -425,22 +478,7 @@ def _shaded(name: str, role: Role, values: Floats, title: str) -> Grid:
     )
 
 
-# The formula, the staircase, the code
-
-
-def formula_parts(state: State) -> tuple[str, dict[str, int]]:
-    """Which formula holds for a framework, and its numbers."""
-    if state.framework == "PyTorch":
-        return "floor", {
-            "n": state.size,
-            "p": state.padding,
-            "d": state.dilation,
-            "k": state.kernel,
-            "s": state.stride,
-        }
-    if state.framework == "TF SAME":
-        return "same", {"n": state.size, "s": state.stride}
-    return "valid", {"n": state.size, "d": state.dilation, "k": state.kernel, "s": state.stride}
+# The staircase, the code
 
 
 def staircase(state: State, low: int, high: int) -> list[Step]:
@@ -472,27 +510,77 @@ def unused(state: State) -> int:
     return marks_of(A).count("u")
 
 
-def snippet(state: State) -> str:
-    """PyTorch or TensorFlow's arithmetic in PyTorch: the lines that give the numbers."""
-    dims = state.axes
-    x = np.array2string(state.input, separator=", ", threshold=10_000, max_line_width=88)
-    w = np.array2string(state.kernel_values, separator=", ", threshold=10_000, max_line_width=88)
-    lines = ["import torch", "import torch.nn.functional as F", ""]
-    lines += [f"x = torch.tensor({x})[None, None]", f"w = torch.tensor({w})[None, None]"]
-    padding = str(state.padding)
+def snippet(state: State, view: str = VIEWS[0]) -> str:
+    """The lines of PyTorch that give the numbers of a view, in `y`; TensorFlow's padding by hand.
+
+    Raises:
+        SettingError: the settings are impossible.
+    """
+    code = {"Two layers": _layers_code, "Channels": _channels_code, "1×1 to 21": _classes_code}
+    return "\n".join(code.get(view, _window_code)(state))
+
+
+_IMPORTS = ["import torch", "import torch.nn.functional as F", ""]
+
+
+def _tensor(name: str, values: Floats, place: str = "[None, None]") -> str:
+    shown = np.array2string(values, separator=", ", threshold=10_000, max_line_width=88)
+    return f"{name} = torch.tensor({shown}){place}"
+
+
+def _convolved(state: State, dims: int) -> list[str]:
+    """The lines from x and w to y."""
+    lines, padding = [], state.padding
     if state.framework == "TF SAME":
-        before, after = same_padding(state.size, state.kernel, state.stride, state.dilation)
-        pads = ", ".join([f"{before}, {after}"] * dims)
+        pads = ", ".join([", ".join(map(str, _padding(state)))] * dims)
         lines.append(f"x = F.pad(x, ({pads}))  # SAME: the odd cell of padding goes after")
-        padding = "0"
-    elif state.framework == "TF VALID":
-        padding = "0"
-    lines.append(
-        f"y = F.conv{dims}d(x, w, stride={state.stride}, padding={padding}, "
-        f"dilation={state.dilation})"
-    )
-    lines += ["print(y[0, 0])", f"# {size((output_size(state),) * dims)}"]
-    return "\n".join(lines)
+    if state.framework != "PyTorch":
+        padding = 0
+    call = f"F.conv{dims}d(x, w, stride={state.stride}, padding={padding}, "
+    lines += [f"y = {call}dilation={state.dilation})", "print(y[0, 0])"]
+    return [*lines, f"# {size((output_size(state),) * dims)}"]
+
+
+def _window_code(state: State) -> list[str]:
+    arrays = [_tensor("x", state.input), _tensor("w", state.kernel_values)]
+    return [*_IMPORTS, *arrays, *_convolved(state, state.axes)]
+
+
+def _layers_code(state: State) -> list[str]:
+    made, s1, s2 = layers(state), state.stride, state.stride2
+    return [
+        *_IMPORTS,
+        _tensor("x", made.x),
+        _tensor("first", made.first),
+        _tensor("second", made.second),
+        f"y = F.conv1d(F.conv1d(x, first, stride={s1}), second, stride={s2})",
+        "print(y[0, 0])",
+        "",
+        "# Every tap of the second kernel places a copy of the first:",
+        f"both = F.conv_transpose1d(second, first, stride={s1})",
+        "print(both[0, 0])",
+        f"torch.testing.assert_close(F.conv1d(x, both, stride={s1 * s2}), y)",
+    ]
+
+
+def _channels_code(state: State) -> list[str]:
+    return [
+        *_IMPORTS,
+        _tensor("x", _stacked(state.size), "[None]  # three channels"),
+        _tensor("w", channel_kernels(state), "[None]  # a kernel for each"),
+        *_convolved(state, 2),
+    ]
+
+
+def _classes_code(state: State) -> list[str]:
+    return [
+        *_IMPORTS,
+        _tensor("x", _stacked(PLACES), "[None]  # three features at every place"),
+        _tensor("w", class_weights(state), "[:, :, None, None]  # 21 classes"),
+        "scores = F.conv2d(x, w)",
+        "y = scores.argmax(1, keepdim=True)  # of equal scores PyTorch may name any",
+        "print(y[0, 0])",
+    ]
 
 
 def first_composed(state: State) -> str:
@@ -502,8 +590,3 @@ def first_composed(state: State) -> str:
         f"{state.kernel} + ({state.kernel2} − 1)·{state.stride} = {k}, stride "
         f"{state.stride}·{state.stride2} = {state.stride * state.stride2}"
     )
-
-
-def reach(state: State) -> int:
-    """Cells that a window spans along an axis."""
-    return span(state.kernel, state.dilation)

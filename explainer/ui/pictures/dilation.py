@@ -5,11 +5,11 @@ layer l. Without padding and with stride 1 unit u of any row begins to see at in
 one unit sees, every unit sees, shifted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +64,7 @@ MOST_LAYERS = 8
 MOST_DILATION = 16
 FEWEST_CELLS, MOST_CELLS = 5, 80
 FEWEST_TAPS, MOST_TAPS = 2, 5
+MOST_SIZE = 13
 MOST_COLOURS = 8
 """Tints that the linked grid can tell apart."""
 
@@ -81,10 +82,11 @@ class State:
     Attributes:
         dilations: of every layer of the stack, first layer first.
         kernel: taps along an axis.
-        cells: of the input along one axis, in the views Stack, Resample and Pooling.
+        axes: of the views Resample and Pooling.
+        cells: of the input of the pictures along one axis.
         unit: the unit of the top row whose paths are counted; -1 for the middle one.
-        size, dilation, padding: of the two-dimensional convolution; the dilation is also the
-            factor of the view Resample.
+        size: of the input of the pictures along two axes, along each.
+        dilation, padding: of the view Kernel; the dilation is also the factor of the view Resample.
         stride: of the pooling layer, and its window.
         up: how the view Resample goes back to the full size.
         colours: whether cells are coloured by index modulo the dilation.
@@ -94,6 +96,7 @@ class State:
 
     dilations: tuple[int, ...] = (1, 2, 4)
     kernel: int = 3
+    axes: Literal[1, 2] = 1
     cells: int = 17
     unit: int = -1
     size: int = 9
@@ -113,6 +116,16 @@ class State:
     channels: int = 21
     x: str = ""
     w: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the input of the views Resample and Pooling."""
+        return (self.cells,) if self.axes == 1 else (self.size,) * 2
+
+    @property
+    def side(self) -> int:
+        """Cells of that input along an axis."""
+        return self.shape[0]
 
 
 def scene(state: State, view: str) -> Scene:
@@ -576,9 +589,11 @@ def _tints_2d(
     return np.where(padding, -1, tints).tolist()
 
 
-def kernel_tap(state: State, row: int, column: int) -> tuple[int, int] | None:
-    """The tap at a place of the spread kernel; None for an inserted zero."""
+def kernel_tap(state: State, row: object, column: object) -> tuple[int, int] | None:
+    """The tap at a place of the spread kernel; None for an inserted zero, and for no place."""
     d = state.dilation
+    if not (isinstance(row, int) and isinstance(column, int)):
+        return None
     inside = 0 <= row <= d * (state.kernel - 1) and 0 <= column <= d * (state.kernel - 1)
     return (row // d, column // d) if inside and row % d == column % d == 0 else None
 
@@ -586,22 +601,44 @@ def kernel_tap(state: State, row: int, column: int) -> tuple[int, int] | None:
 # Downsample, convolve, upsample; and the dilated convolution, which computes the rest too
 
 
-def row_input(state: State) -> Floats:
-    """The input of the views along one axis."""
-    return inputs.edited(state.x, np.resize(inputs.digits((16, 16)), state.cells))
+def signal(state: State) -> Floats:
+    """The input of the views Resample and Pooling, shape state.shape."""
+    digits = inputs.digits((16, 16))
+    start = (
+        np.resize(digits, state.cells) if state.axes == 1 else digits[: state.size, : state.size]
+    )
+    return inputs.edited(state.x, start)
 
 
-def row_weights(state: State, taps: int) -> Floats:
-    """The weights of the views along one axis."""
-    return inputs.weights(state.weights, (taps,), state.seed, state.w)
+def signal_weights(state: State, taps: int) -> Floats:
+    """The weights of these views, taps along every axis."""
+    return inputs.weights(state.weights, (taps,) * state.axes, state.seed, state.w)
 
 
 RESAMPLED_TAPS = 3
 
 
+def taps(state: State, view: str) -> int:
+    """Taps of the kernel along an axis, in the views Resample and Pooling."""
+    return RESAMPLED_TAPS if view == "Resample" else state.kernel
+
+
+def edited(state: State, view: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The edited numbers that a view shows, and the shapes of the grids for which they must be."""
+    if view == "Kernel":
+        x, w = (state.size,) * 2, (state.kernel,) * 2
+    elif view in ("Resample", "Pooling"):
+        x, w = state.shape, (taps(state, view),) * state.axes
+    elif view == "Photo":
+        return {"w": (inputs.own(state.weights, state.w), (state.kernel,) * 2)}
+    else:
+        return {}
+    return {"x": (state.x, x), "w": (inputs.own(state.weights, state.w), w)}
+
+
 @dataclass(frozen=True)
 class Resampled:
-    """Both ways from the same input, along one axis.
+    """Both ways from the same input.
 
     Attributes:
         down, small, up: the maps to the small grid, on it, and back to the full size.
@@ -616,9 +653,9 @@ class Resampled:
 
 def resampled(state: State) -> Resampled:
     """The maps of the view Resample; the small convolution is padded to keep its size."""
-    n, d = state.cells, state.dilation
-    w = row_weights(state, RESAMPLED_TAPS)
-    down = subsample((n,), d)
+    shape, d = state.shape, state.dilation
+    w = signal_weights(state, RESAMPLED_TAPS)
+    down = subsample(shape, d)
     small = conv(down.output_shape, w, padding=1)
     if state.up == "nails":
         up = down.T
@@ -627,149 +664,199 @@ def resampled(state: State) -> Resampled:
             larger = nearest_unpool(down.output_shape, d)
         else:
             larger = tent_upsampling(down.output_shape, d, align_corners=True)
-        up = window(larger.output_shape, (0,), (n,)) @ larger
-    return Resampled(down, small, up, conv((n,), w, padding=d, dilation=d))
+        up = window(larger.output_shape, (0,) * state.axes, shape) @ larger
+    return Resampled(down, small, up, conv(shape, w, padding=d, dilation=d))
+
+
+def computed(state: State) -> tuple[int, int]:
+    """How many outputs are computed by the way down and up, and by the dilated convolution."""
+    return (-(-state.side // state.dilation)) ** state.axes, state.side**state.axes
 
 
 @lru_cache(maxsize=64)
 def resample(state: State) -> Scene:
-    """Rows: down, convolved, up again; the input; the dilated convolution. All drawn in place."""
-    maps, x = resampled(state), row_input(state)
-    n, d = state.cells, state.dilation
+    """Down, convolved, up again; and the dilated convolution.
+
+    Along one axis they are rows, the input between them, and every cell is drawn in its place;
+    along two the first way goes from left to right, and the dilated convolution stands below.
+    """
+    maps, x, d = resampled(state), signal(state), state.dilation
     place = maps.down.cols
     small = maps.down(x)
     convolved = maps.small(small)
-    up = maps.up(convolved)
-    dilated = maps.dilated(x)
-    w = row_weights(state, RESAMPLED_TAPS)
+    w = signal_weights(state, RESAMPLED_TAPS)
     empty = "z" if state.up == "nails" else "e"
-    nothing = "".join("." if count else empty for count in maps.up.coverage())
-    rows = [
-        [
-            grid(
-                "up",
-                "output",
-                up,
-                title=f"↑{d}",
-                letter="u",
-                bright=place.tolist() if d > 1 else (),
-                marks=nothing,
-            )
-        ],
-        [_in_place("small", convolved, place, n, f"{RESAMPLED_TAPS} taps", "output", "v")],
-        [_in_place("down", small, place, n, f"↓{d}", "output", "z")],
-        [grid("input", "input", x, title="input x", editable=True)],
-        [
-            grid(
-                "dilated",
-                "output",
-                dilated,
-                title=f"y, d = {d}",
-                bright=place.tolist() if d > 1 else (),
-            )
-        ],
-    ]
-    terms = {
-        "up": _up_terms(maps, convolved, place, state.up),
-        "small": _placed_terms(output_terms(maps.small, small, output="v"), place, n),
-        "down": _placed_terms(
-            [
-                f"{chips('y', f'z{i + 1}')} = {chips('x', f'x{cell + 1}')} = {number(value)}"
-                for i, (cell, value) in enumerate(zip(place, small.tolist(), strict=True))
-            ],
-            place,
-            n,
+    nothing = "".join("." if count else empty for count in maps.up.coverage().ravel())
+    kept = place.tolist() if d > 1 else ()
+    spread = _Places(state.shape, place)
+    drawn = {
+        "up": grid(
+            "up",
+            "output",
+            maps.up(convolved),
+            title=f"↑{d}",
+            letter="u",
+            bright=kept,
+            marks=nothing,
         ),
-        "input": _kept_terms(x, place, d),
+        "small": spread.draw(
+            "small", convolved, "= z ∗ w" if state.axes == 2 else f"{RESAMPLED_TAPS} taps", "v"
+        ),
+        "down": spread.draw("down", small, f"↓{d}", "z"),
+        "input": grid("input", "input", x, title="input x", editable=True),
+        "dilated": grid("dilated", "output", maps.dilated(x), title=f"y, d = {d}", bright=kept),
+    }
+    cells = _named("x", state.shape)
+    terms = {
+        "up": _up_terms(maps, convolved, state.up),
+        "small": spread.terms(output_terms(maps.small, small, output="v")),
+        "down": spread.terms(
+            [
+                f"{chips('y', name)} = {chips('x', cells[cell])} = {number(value)}"
+                for name, cell, value in zip(
+                    _named("z", small.shape), place, small.ravel().tolist(), strict=True
+                )
+            ]
+        ),
+        "input": _kept_terms(x, place),
         "dilated": output_terms(maps.dilated, x),
     }
-    return Scene(
-        rows,
-        [_resample_links(maps, place)],
-        terms,
-        f"weights {chips('w', ', '.join(numbers(w)))}: the {len(place)} filled places agree, the "
-        f"dilated convolution computes {n} of {n}"
-        if d > 1
-        else "dilation 1: nothing is left out, and both ways agree everywhere",
+    count = (
+        f"{len(place)} filled places agree, the dilated convolution computes {x.size} of {x.size}"
     )
+    rest = (
+        f"the {count}"
+        if d > 1
+        else "dilation 1: nothing is left out, and both ways agree everywhere"
+    )
+    if state.axes == 1:
+        rest = f"weights {chips('w', ', '.join(numbers(w)))}: {rest}" if d > 1 else rest
+        rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
+    else:
+        drawn["kernel"] = _weights_grid(w)
+        terms["kernel"] = kernel_terms(maps.dilated, w)
+        way = (drawn[name] for name in ("input", "down", "small", "up"))
+        rows = [
+            [item for one in way for item in (one, "→")][:-1],
+            [drawn["kernel"], "", drawn["dilated"]],
+        ]
+    return Scene(rows, [_resample_links(maps, spread, list(drawn))], terms, rest)
 
 
-def _in_place(
-    name: str,
-    values: ArrayLike,
-    place: NDArray[np.intp],
-    count: int,
-    title: str,
-    role: Any,
-    letter: str,
-) -> Grid:
-    """A smaller row, every cell drawn where it comes from, and nothing in between."""
-    texts = [""] * count
-    for cell, text in zip(place.tolist(), numbers(values), strict=True):
-        texts[cell] = text
-    here = set(place.tolist())
-    marks = "".join("." if cell in here else "e" for cell in range(count))
-    return Grid(name, role, texts, columns=count, title=title, marks=marks, letter=letter)
+def _named(prefix: str, shape: Sequence[int]) -> list[str]:
+    return names(prefix, shape).ravel().tolist()
 
 
-def _placed_terms(terms: Sequence[str], place: NDArray[np.intp], count: int) -> list[str]:
-    placed = ["nothing here: this place was left out"] * count
-    for cell, term in zip(place.tolist(), terms, strict=True):
-        placed[cell] = term
-    return placed
+def _weights_grid(w: Floats) -> Grid:
+    return grid("kernel", "kernel", w, title="w", editable=True)
 
 
-def _kept_terms(x: Floats, place: NDArray[np.intp], d: int) -> list[str]:
+@dataclass(frozen=True)
+class _Places:
+    """A smaller grid beside a larger one, of which it has some cells.
+
+    Along one axis it is drawn as wide as the larger one, every cell where it comes from.
+
+    Attributes:
+        shape: of the larger grid.
+        cells: the flat cells of the larger grid that the smaller one has.
+    """
+
+    shape: tuple[int, ...]
+    cells: NDArray[np.intp]
+
+    @property
+    def in_place(self) -> bool:
+        return len(self.shape) == 1
+
+    def drawn(self, cell: int) -> int:
+        """Where a cell of the smaller grid is drawn, flat."""
+        return int(self.cells[cell]) if self.in_place else cell
+
+    def draw(self, name: str, values: Floats, title: str, letter: str) -> Grid:
+        """The smaller grid."""
+        if not self.in_place:
+            return grid(name, "output", values, title=title, letter=letter)
+        texts, here = [""] * self.shape[0], set(self.cells.tolist())
+        for cell, text in zip(self.cells.tolist(), numbers(values), strict=True):
+            texts[cell] = text
+        marks = "".join("." if cell in here else "e" for cell in range(self.shape[0]))
+        return Grid(name, "output", texts, len(texts), title=title, marks=marks, letter=letter)
+
+    def terms(self, terms: Sequence[str]) -> list[str]:
+        """What is said of every drawn cell."""
+        if not self.in_place:
+            return list(terms)
+        placed = ["nothing here: this place was left out"] * self.shape[0]
+        for cell, term in zip(self.cells.tolist(), terms, strict=True):
+            placed[cell] = term
+        return placed
+
+
+def _kept_terms(x: Floats, place: NDArray[np.intp]) -> list[str]:
     kept = set(place.tolist())
     return [
-        f"{chips('x', f'x{cell + 1}')} = {number(value)} is "
+        f"{chips('x', name)} = {number(value)} is "
         + ("kept" if cell in kept else "thrown away by downsampling; the dilated kernel reads it")
-        for cell, value in enumerate(x.tolist())
+        for cell, (name, value) in enumerate(
+            zip(_named("x", x.shape), x.ravel().tolist(), strict=True)
+        )
     ]
 
 
-def _up_terms(maps: Resampled, values: Floats, place: NDArray[np.intp], how: str) -> list[str]:
+def _up_terms(maps: Resampled, values: Floats, how: str) -> list[str]:
     terms = output_terms(maps.up, values, output="u", nothing="no value is computed here")
     if how == "bilinear":
         return terms
+    u, v = _named("u", maps.up.output_shape), _named("v", values.shape)
+    kept = set(maps.down.cols.tolist())
     copies = []
     for cell, term in enumerate(terms):
-        links = maps.up.reads(cell)
-        source = links[0].input[0] if links else -1
-        if source < 0:
+        sources = _read(maps.up, cell)
+        if not sources:
             copies.append(term)
-        elif cell in place:
+            continue
+        (source,) = sources
+        if cell in kept:
             copies.append(
-                f"{chips('y', f'u{cell + 1}')} = {chips('y', f'v{source + 1}')} = "
-                f"{number(float(values[source]))}: the dilated convolution has the same"
+                f"{chips('y', u[cell])} = {chips('y', v[source])} = "
+                f"{number(float(values.flat[source]))}: the dilated convolution has the same"
             )
         else:
-            copies.append(f"{chips('y', f'u{cell + 1}')}: a copy of {chips('y', f'v{source + 1}')}")
+            copies.append(f"{chips('y', u[cell])}: a copy of {chips('y', v[source])}")
     return copies
 
 
-def _resample_links(maps: Resampled, place: NDArray[np.intp]) -> Links:
+def _resample_links(maps: Resampled, spread: _Places, drawn: Sequence[str]) -> Links:
     """Whole paths in one group, so that a cell lights its own path and no other.
 
     (In a group for each step light would go from the input on to every other output.)
     """
-    found: list[tuple[int, int, int, int, int]] = []
-    kept = {int(cell): i for i, cell in enumerate(place)}
-    copies = [[link.output[0] for link in maps.up.reaches(i)] for i in range(len(place))]
-    for output, source in zip(maps.small.rows.tolist(), maps.small.cols.tolist(), strict=True):
-        cell, read = int(place[output]), int(place[source])
-        found += [(up, cell, read, read, cell if up == cell else -1) for up in copies[output]]
+    found: list[tuple[int, int, int, int, int, int]] = []
+    place = spread.cells.tolist()
+    copies = [maps.up.rows[maps.up.cols == source].tolist() for source in range(len(place))]
+    for output, source, tap in _links(maps.small):
+        cell, read = place[output], place[source]
+        small, down = spread.drawn(output), spread.drawn(source)
+        found += [(up, small, down, read, cell if up == cell else -1, tap) for up in copies[output]]
     found += [
-        (-1, -1, -1, source, output)
-        for output, source in zip(
-            maps.dilated.rows.tolist(), maps.dilated.cols.tolist(), strict=True
-        )
-        if output not in kept
+        (-1, -1, -1, source, output, tap)
+        for output, source, tap in _links(maps.dilated)
+        if output not in set(place)
     ]
-    columns = [list(column) for column in zip(*found, strict=True)]
-    return Links(
-        dict(zip(("up", "small", "down", "input", "dilated"), columns, strict=True)), lines=True
-    )
+    return _columns(("up", "small", "down", "input", "dilated", "kernel"), found, drawn)
+
+
+def _links(A: LinearMap) -> Iterator[tuple[int, int, int]]:
+    """Output, input and tap of every link of a padded convolution whose taps meet the input."""
+    return zip(A.rows.tolist(), A.cols.tolist(), A.taps.tolist(), strict=True)
+
+
+def _columns(order: Sequence[str], found: Sequence[tuple[int, ...]], drawn: Sequence[str]) -> Links:
+    """Links from whole paths, for the grids that are drawn; lines between rows of cells."""
+    columns = dict(zip(order, map(list, zip(*found, strict=True)), strict=True))
+    cells = {name: column for name, column in columns.items() if name in drawn}
+    return Links(cells, lines="kernel" not in drawn)
 
 
 # A pooling layer without its stride
@@ -782,7 +869,7 @@ class Unstrided:
     Attributes:
         pooled, y: with the stride; dense_pooled, dense: without, the convolution dilated.
         first, second, dense_first, dense_second: the maps; those of pooling are its windows.
-        place: where in the dense output every old one is.
+        pooled_place, place: where in the dense grids every old cell is, flat.
         stack, dense_stack: the layers.
     """
 
@@ -794,6 +881,7 @@ class Unstrided:
     second: LinearMap
     dense_first: LinearMap
     dense_second: LinearMap
+    pooled_place: NDArray[np.intp]
     place: NDArray[np.intp]
     stack: tuple[Layer, ...]
     dense_stack: tuple[Layer, ...]
@@ -807,20 +895,22 @@ def unstrided(state: State) -> Unstrided:
     """
     s, k = state.stride, state.kernel
     seen = s * k
-    if state.cells < seen:
-        fitting = state.cells // s
-        mended: list[dict[str, Any]] = [{"cells": seen}]
-        if fitting >= FEWEST_TAPS:
-            mended.append({"kernel": fitting})
+    if state.side < seen:
+        name, most = ("cells", MOST_CELLS) if state.axes == 1 else ("size", MOST_SIZE)
+        mended: list[dict[str, Any]] = [{name: seen}] if seen <= most else []
+        if state.side // s >= FEWEST_TAPS:
+            mended.append({"kernel": state.side // s})
+        elif not mended:
+            mended.append({name: s * FEWEST_TAPS, "kernel": FEWEST_TAPS})
         raise SettingError(
-            "cells",
+            name,
             "must be at least stride · kernel, which one output sees",
-            {"cells": state.cells, "stride": s, "kernel": k},
+            {name: state.side, "stride": s, "kernel": k},
             mended,
         )
     stack = (Layer(s, s, name="pool"), Layer(k, name="conv"))
     dense = without_stride(stack, 0)
-    x, w = row_input(state), row_weights(state, k)
+    x, w = signal(state), signal_weights(state, k)
     old, new = (max_pool(x, pool[0].kernel, pool[0].stride) for pool in (stack, dense))
     second = conv(old.values.shape, w)
     dense_second = conv(new.values.shape, w, dilation=dense[1].dilation)
@@ -834,110 +924,118 @@ def unstrided(state: State) -> Unstrided:
         second,
         new.windows,
         dense_second,
-        np.arange(len(y)) * s,
+        _every(old.values.shape, new.values.shape, s),
+        _every(y.shape, dense_second.output_shape, s),
         stack,
         dense,
     )
 
 
+def _every(small: Sequence[int], large: Sequence[int], step: int) -> NDArray[np.intp]:
+    """The flat cells of a large grid that stand `step` apart, as many as a small one has."""
+    return np.ravel_multi_index(tuple(step * np.indices(tuple(small))), tuple(large)).ravel()
+
+
 @lru_cache(maxsize=64)
 def pooling(state: State) -> Scene:
-    """Above the input: pooling with its stride. Below: without, and what follows dilated.
+    """Pooling with its stride, and without it, what follows dilated.
+
+    Along one axis above and below the input, every cell in its place; along two to its left and
+    to its right.
 
     Raises:
         SettingError: the input has fewer cells than one output sees.
     """
-    both, x, s = unstrided(state), row_input(state), state.stride
-    dense, pooled = len(both.dense), len(both.dense_pooled)
-    rows = [
-        [_in_place("old", both.y, both.place, dense, "y, stride on", "output", "y")],
-        [
-            _in_place(
-                "pooled",
-                both.pooled,
-                np.arange(len(both.pooled)) * s,
-                pooled,
-                f"max {s}, s = {s}",
-                "output",
-                "p",
-            )
-        ],
-        [grid("input", "input", x, title="input x", editable=True)],
-        [grid("dense_pooled", "output", both.dense_pooled, title=f"max {s}, s = 1", letter="q")],
-        [
-            grid(
-                "dense",
-                "output",
-                both.dense,
-                title=f"v, d = {both.dense_stack[1].dilation}",
-                letter="v",
-                bright=both.place.tolist(),
-            )
-        ],
-    ]
-    old_places = np.arange(len(both.pooled)) * s
+    both, x, s = unstrided(state), signal(state), state.stride
+    dense, dilation = both.dense, both.dense_stack[1].dilation
+    old = _Places(dense.shape, both.place)
+    pooled = _Places(both.dense_pooled.shape, both.pooled_place)
+    drawn = {
+        "old": old.draw("old", both.y, "y, stride on", "y"),
+        "pooled": pooled.draw("pooled", both.pooled, f"max {s}, s = {s}", "p"),
+        "input": grid("input", "input", x, title="input x", editable=True),
+        "dense_pooled": grid(
+            "dense_pooled", "output", both.dense_pooled, title=f"max {s}, s = 1", letter="q"
+        ),
+        "dense": grid(
+            "dense",
+            "output",
+            dense,
+            title=f"v, d = {dilation}",
+            letter="v",
+            bright=both.place.tolist(),
+        ),
+    }
+    v, as_before = _named("v", dense.shape), set(both.place.tolist())
     terms = {
-        "old": _placed_terms(
+        "old": old.terms(
             [
-                f"{term}, and {chips('y', f'v{place + 1}')} is the same"
+                f"{term}, and {chips('y', v[place])} is the same"
                 for term, place in zip(
                     output_terms(both.second, both.pooled), both.place, strict=True
                 )
-            ],
-            both.place,
-            dense,
+            ]
         ),
-        "pooled": _placed_terms(_max_terms(both.first, both.pooled, x, "p"), old_places, pooled),
+        "pooled": pooled.terms(_max_terms(both.first, both.pooled, x, "p")),
         "input": input_terms(both.dense_first, output="q"),
         "dense_pooled": _max_terms(both.dense_first, both.dense_pooled, x, "q"),
         "dense": [
-            term + (": as before" if cell in both.place else ": new")
+            term + (": as before" if cell in as_before else ": new")
             for cell, term in enumerate(
                 output_terms(both.dense_second, both.dense_pooled, output="v")
             )
         ],
     }
+    where = ("above", "below") if state.axes == 1 else ("left", "right")
+    rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
+    if state.axes == 2:
+        w = signal_weights(state, state.kernel)
+        drawn["kernel"] = _weights_grid(w)
+        terms["kernel"] = kernel_terms(both.dense_second, w)
+        order = ("old", "←", "pooled", "←", "input", "→", "dense_pooled", "→", "dense")
+        rows = [[drawn.get(item, item) for item in order], [drawn["kernel"]]]
     return Scene(
         rows,
-        [_pooling_links(both, s)],
+        [_pooling_links(both, old, pooled, list(drawn))],
         terms,
-        f"above: {len(both.y)} outputs with stride {s}; below: {chips('y', dense)} without it, the "
-        f"{len(both.y)} old ones (filled) among them",
+        f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]} {chips('y', dense.size)}, "
+        "the old ones filled",
     )
 
 
 def _max_terms(windows: LinearMap, values: Floats, x: Floats, letter: str) -> list[str]:
     terms = []
-    for cell, value in enumerate(values.tolist()):
-        read = [chips("x", number(x[link.input[0]])) for link in windows.reads(cell)]
+    named = _named(letter, values.shape)
+    for cell, (name, value) in enumerate(zip(named, values.ravel().tolist(), strict=True)):
+        compared = [chips("x", number(x.flat[at])) for at in _read(windows, cell)]
         terms.append(
-            f"{chips('y', f'{letter}{cell + 1}')} = max({', '.join(read)}) = "
-            f"{chips('y', number(value))}"
+            f"{chips('y', name)} = max({joined(compared, ', ', 16)}) = {chips('y', number(value))}"
         )
     return terms
 
 
-def _pooling_links(both: Unstrided, s: int) -> Links:
+def _pooling_links(both: Unstrided, old: _Places, pooled: _Places, drawn: Sequence[str]) -> Links:
     """Whole paths in one group, as in `_resample_links`."""
-    found: list[tuple[int, int, int, int, int]] = []
-    for output, source in zip(both.second.rows.tolist(), both.second.cols.tolist(), strict=True):
+    found: list[tuple[int, int, int, int, int, int]] = []
+    for output, source, tap in _links(both.second):
+        place = int(both.pooled_place[source])
         found += [
-            (output * s, source * s, link.input[0], source * s, output * s)
-            for link in both.first.reads(source)
+            (old.drawn(output), pooled.drawn(source), cell, place, int(both.place[output]), tap)
+            for cell in _read(both.first, source)
         ]
-    old = set(both.place.tolist())
-    for output, source in zip(
-        both.dense_second.rows.tolist(), both.dense_second.cols.tolist(), strict=True
-    ):
-        if output not in old:
+    kept = set(both.place.tolist())
+    for output, source, tap in _links(both.dense_second):
+        if output not in kept:
             found += [
-                (-1, -1, link.input[0], source, output) for link in both.dense_first.reads(source)
+                (-1, -1, cell, source, output, tap) for cell in _read(both.dense_first, source)
             ]
-    columns = [list(column) for column in zip(*found, strict=True)]
-    return Links(
-        dict(zip(("old", "pooled", "input", "dense_pooled", "dense"), columns, strict=True)),
-        lines=True,
-    )
+    order = ("old", "pooled", "input", "dense_pooled", "dense", "kernel")
+    return _columns(order, found, drawn)
+
+
+def _read(A: LinearMap, row: int) -> list[int]:
+    """The flat input cells that a flat output cell reads."""
+    return A.cols[A.starts[row] : A.starts[row + 1]].tolist()
 
 
 # Parameters against field
@@ -1006,34 +1104,44 @@ y = F.conv2d(x, w, padding={state.padding}, dilation={state.dilation})
 print(y[0, 0])"""
 
 
+def _slices(step: int, axes: int) -> str:
+    """The index of every step-th cell along the last axes."""
+    return ", ".join(["...", *[f"::{step}"] * axes])
+
+
 def _resample_code(state: State) -> str:
-    n, d = state.cells, state.dilation
+    n, d, axes = state.side, state.dilation, state.axes
+    every = _slices(d, axes)
+    sides = ", ".join(f"-{axis}" for axis in range(axes, 0, -1))
+    repeats = "".join(f".repeat_interleave({d}, {side})" for side in sides.split(", "))
+    crop = ", ".join(["...", *[f":{n}"] * axes])
+    pads = ", ".join([f"0, {n} - size"] * axes)
     up = {
-        "nails": f"up = torch.zeros_like(x)\nup[..., ::{d}] = small",
-        "nearest": f"up = small.repeat_interleave({d}, -1)[..., :{n}]",
+        "nails": f"up = torch.zeros_like(x)\nup[{every}] = small",
+        "nearest": f"up = small{repeats}[{crop}]",
         "bilinear": f"""\
 size = (small.shape[-1] - 1) * {d} + 1
-up = F.interpolate(small, size=size, mode="linear", align_corners=True)
-up = F.pad(up, (0, {n} - size))""",
+up = F.interpolate(small, size=size, mode="{"bi" * (axes - 1)}linear", align_corners=True)
+up = F.pad(up, ({pads}))""",
     }[state.up]
     return f"""{_IMPORTS}\
-x = {tensor(row_input(state))}
-w = {tensor(row_weights(state, RESAMPLED_TAPS))}
-small = F.conv1d(x[..., ::{d}], w, padding=1)
+x = {tensor(signal(state))}
+w = {tensor(signal_weights(state, RESAMPLED_TAPS))}
+small = F.conv{axes}d(x[{every}], w, padding=1)
 {up}
-y = F.conv1d(x, w, padding={d}, dilation={d})
+y = F.conv{axes}d(x, w, padding={d}, dilation={d})
 print(up[0, 0])
 print(y[0, 0])
-assert torch.allclose(y[..., ::{d}], small)  # the same numbers, and those in between"""
+assert torch.allclose(y[{every}], small)  # the same numbers, and those in between"""
 
 
 def _pooling_code(state: State) -> str:
-    s = state.stride
+    s, axes = state.stride, state.axes
     return f"""{_IMPORTS}\
-x = {tensor(row_input(state))}
-w = {tensor(row_weights(state, state.kernel))}
-old = F.conv1d(F.max_pool1d(x, {s}, stride={s}), w)
-y = F.conv1d(F.max_pool1d(x, {s}, stride=1), w, dilation={s})
+x = {tensor(signal(state))}
+w = {tensor(signal_weights(state, state.kernel))}
+old = F.conv{axes}d(F.max_pool{axes}d(x, {s}, stride={s}), w)
+y = F.conv{axes}d(F.max_pool{axes}d(x, {s}, stride=1), w, dilation={s})
 print(old[0, 0])
 print(y[0, 0])
-assert torch.allclose(y[..., ::{s}], old)  # no weight has changed"""
+assert torch.allclose(y[{_slices(s, axes)}], old)  # no weight has changed"""

@@ -46,6 +46,11 @@ def weights(name: str, shape: Sequence[int], seed: int = 0, own: str = "") -> Fl
     return kernels.NAMED[name](shape)
 
 
+def own(name: str, text: str) -> str:
+    """The edited weights of the address, where the kernel is the visitor's own; else ""."""
+    return text if name == OWN else ""
+
+
 def as_rows(grid: Floats) -> Floats:
     """A grid as rows and columns; one axis becomes one row."""
     return np.atleast_2d(grid)

@@ -1,17 +1,24 @@
 """The parts of which the scenes of the lesson pages are made: grids, links and terms of a map."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explainer.components.linked_grid.scene import Grid, Links, Role, Steps
+from explainer.components.linked_grid.scene import Grid, Links, Role, Scene, Steps
 from explainer.ops import LinearMap, names, number
 from explainer.ops.names import grid_size
 
 MOST_TERMS = 10
 """Products that a sum on the term strip spells out; the others are counted."""
+
+CELLS_IN_A_MATRIX = 6400
+"""Entries that are drawn at all; above, the matrix of one axis stands for that of two."""
+
+MOST_ENTRY_TERMS = 1000
+"""Entries up to which those without a link have a term of their own."""
 
 Names = NDArray[np.object_]
 
@@ -93,17 +100,25 @@ def links_of(
 
 
 def matrix_grid(
-    A: LinearMap, letters: bool = False, column_marks: str = "", name: str = "matrix", **more: Any
+    A: LinearMap,
+    letters: bool | Names = False,
+    column_marks: str = "",
+    name: str = "matrix",
+    **more: Any,
 ) -> Grid:
     """The matrix of a map: a row for each output, a column for each input; blank without a link.
 
     Args:
-        letters: w11 … instead of numbers, where the map has a kernel.
+        letters: w11 …, or these names of the weights, instead of numbers, where the map has a
+            kernel.
         column_marks: the marks of the input's cells, for every row.
     """
     outputs, inputs = A.shape
     shown = np.full(A.shape, "", object)
-    weights = A.symbols()[A.rows, A.cols] if letters else [number(value) for value in A.values]
+    if letters is False:
+        weights: Any = [number(value) for value in A.values]
+    else:
+        weights = A.symbols("w" if letters is True else letters)[A.rows, A.cols]
     shown[A.rows, A.cols] = weights
     return Grid(
         name,
@@ -112,6 +127,24 @@ def matrix_grid(
         columns=inputs,
         marks=column_marks * outputs,
         **{"title": f"matrix C, {outputs}×{inputs}", "letter": "C", **more},
+    )
+
+
+def of_one_axis(drawn: Scene, shape: Sequence[int], name: str) -> Scene:
+    """The picture of a matrix along one axis, which stands for one too large to draw.
+
+    Args:
+        shape: rows and columns of the matrix that it stands for; name: that of the matrix.
+    """
+    still = [
+        [replace(item, editable=False) if isinstance(item, Grid) else item for item in row]
+        for row in drawn.rows
+    ]
+    return replace(
+        drawn,
+        rows=still,
+        rest=f"{name} has {size(shape)} entries, too many to draw: this is one axis; in 2-D each "
+        "entry is such a block",
     )
 
 
@@ -206,27 +239,40 @@ def input_terms(
     return terms
 
 
-def kernel_terms(A: LinearMap, kernel: ArrayLike, letters: bool = False) -> list[str]:
-    """For every tap of the kernel its weight, and how many pairs of cells it joins."""
+def kernel_terms(
+    A: LinearMap, kernel: ArrayLike, letters: bool = False, labels: Names | None = None
+) -> list[str]:
+    """For every tap of the kernel its weight, and how many pairs of cells it joins.
+
+    Args:
+        letters: whether the weights are left out.
+        labels: of the taps; the names w11 … by default.
+    """
     kernel = np.asarray(kernel, np.float64)
     counts = np.bincount(A.taps, minlength=kernel.size)
+    taps = names("w", kernel.shape) if labels is None else labels
     terms = []
-    for name, value, count in zip(
-        names("w", kernel.shape).ravel(), kernel.ravel(), counts, strict=True
-    ):
+    for name, value, count in zip(taps.ravel(), kernel.ravel(), counts, strict=True):
         equal = "" if letters else f" = {chips('w', number(value))}"
         pairs = "one pair" if count == 1 else f"{count} pairs"
         terms.append(f"{chips('w', name)}{equal} joins {pairs} of cells: one weight for all")
     return terms
 
 
-def matrix_terms(A: LinearMap, output: str = "y", input: Names | None = None) -> list[str]:
-    """For every entry of the matrix the two cells that it joins."""
+def matrix_terms(
+    A: LinearMap, output: str = "y", input: Names | None = None, weight: str | Names = "w"
+) -> list[str]:
+    """For every entry of the matrix the two cells that it joins.
+
+    In a large matrix most entries are blank, and their terms would outweigh the picture: there
+    they are "".
+    """
     y = names(output, A.output_shape).ravel()
     x = (names("x", A.input_shape) if input is None else input).ravel()
-    weights = A.symbols()
+    weights = A.symbols(weight)
+    blank = A.shape[0] * A.shape[1] > MOST_ENTRY_TERMS
     terms = [
-        f"row {chips('y', y[row])}, column {chips('x', x[column])}: no link, so 0"
+        "" if blank else f"row {chips('y', y[row])}, column {chips('x', x[column])}: no link, so 0"
         for row in range(A.shape[0])
         for column in range(A.shape[1])
     ]

@@ -28,6 +28,7 @@ from explainer.ops import (
 from explainer.ops.sizes import Scheme, span
 from explainer.ui.pictures import convolution, inputs
 from explainer.ui.pictures.parts import (
+    CELLS_IN_A_MATRIX,
     chips,
     grid,
     joined,
@@ -35,6 +36,7 @@ from explainer.ui.pictures.parts import (
     links_of,
     matrix_grid,
     numbers,
+    of_one_axis,
     size,
 )
 
@@ -58,9 +60,6 @@ WORDS_IN_A_MATRIX = 400
 
 COLUMNS_BESIDE_A_QUESTION = 19
 """Cells side by side for which three quarters of the page are wide enough."""
-
-CELLS_IN_A_MATRIX = 6400
-"""Entries that are drawn at all; above, the matrix of one axis stands for that of two."""
 
 
 def counting(shape: Sequence[int]) -> Floats:
@@ -503,19 +502,8 @@ def _chip_of(name: str) -> str:
 
 def _matrix_of_one_axis(state: State) -> Scene:
     """Where the matrix is too large to draw: the one of a single axis, whose pattern it repeats."""
-    built = build(state)
     drawn = matrix(replace(state, axes=1, x="", w=""))
-    still = [
-        [replace(item, editable=False) if isinstance(item, Grid) else item for item in row]
-        for row in drawn.rows
-    ]
-    outputs, cells = built.A.shape
-    return replace(
-        drawn,
-        rows=still,
-        rest=f"Cᵀ has {outputs}×{cells} entries, too many to draw: this is one axis; in 2-D each "
-        "entry is such a block",
-    )
+    return of_one_axis(drawn, build(state).A.shape, "Cᵀ")
 
 
 # 3: zero insertion

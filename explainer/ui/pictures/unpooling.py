@@ -41,6 +41,9 @@ SLIDE = ((1, 2, 6, 3), (3, 5, 2, 1), (1, 2, 2, 1), (7, 3, 4, 8))
 MOVED = "1,5,6,3;3,2,2,1;1,2,2,1;7,3,4,8"
 """The same with the 5 one cell further up, in exchange for the 2."""
 
+TIES = "1,5,6,3;3,5,2,6;7,2,2,8;7,3,8,4"
+"""An input whose every 2×2 window has its maximum twice."""
+
 UNPOOLED = "unpooled"
 """The grid of max unpooling, which a prediction hides."""
 
@@ -172,30 +175,6 @@ def gone(state: State) -> tuple[int, int]:
     """
     cells = state.size**2
     return cells - len(places(state)), cells
-
-
-def unfit(state: State) -> list[str]:
-    """Which edited numbers of the address are for grids of other sizes, and so are not shown.
-
-    Raises:
-        SettingError: the kernel is larger than the input.
-    """
-    edited = {"x": (state.x, state.shape), "z": (state.z, compute(state).z.shape)}
-    return [name for name, (text, shape) in edited.items() if text and not inputs.fits(text, shape)]
-
-
-def typed(state: State, name: object, row: int, column: int, value: float) -> dict[str, str]:
-    """The parameters of the address after a number was typed into a grid; {} where none can be.
-
-    Raises:
-        SettingError: the kernel is larger than the input.
-    """
-    found = compute(state)
-    for grid_name, parameter, cells in (("input", "x", found.x), ("z", "z", found.z)):
-        inside = 0 <= row < cells.shape[0] and 0 <= column < cells.shape[1]
-        if name == grid_name and inside:
-            return {parameter: inputs.with_cell(cells, row, column, value)}
-    return {}
 
 
 def maxima_as_z(state: State) -> str:

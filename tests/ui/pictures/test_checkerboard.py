@@ -1,7 +1,6 @@
 """The pictures of the lesson on checkerboards, against the operations, PyTorch and the lectures."""
 
 import base64
-import contextlib
 import io
 import re
 from dataclasses import replace
@@ -26,7 +25,6 @@ from explainer.ui.pictures.checkerboard import (
     bars,
     interior,
     is_flat,
-    own_fits,
     pattern,
     phase_of,
     repeats,
@@ -34,6 +32,7 @@ from explainer.ui.pictures.checkerboard import (
     sizes,
     snippet,
 )
+from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
     State,
@@ -55,13 +54,6 @@ def texts(drawn: Scene, name: str) -> list[str]:
 
 def numbers(values) -> list[str]:
     return [number(float(value)) for value in np.asarray(values).ravel()]
-
-
-def run(code: str) -> dict:
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, names)
-    return names
 
 
 def by_torch(state: State, kernel: np.ndarray, layers: int = 1) -> np.ndarray:
@@ -258,12 +250,6 @@ def test_the_bars_say_sums_and_taps():
     tall = [float(h) for h in re.findall(r'height="([\d.]+)" fill="url', bars(OWN_4X4))]
     assert tall[0] == tall[1] == tall[2] == pytest.approx(tall[3] / 2, abs=0.1)
     assert bars(State(stride=4, kernel=1)).count('class="bar"') == 16
-
-
-def test_edited_weights_fit_only_their_kernel():
-    assert own_fits(OWN_4X4)
-    assert not own_fits(replace(OWN_4X4, kernel=3))
-    assert own_fits(replace(OWN_4X4, kernel=3, weights="ones"))
 
 
 def test_too_many_layers_are_refused_with_what_would_work():

@@ -1,7 +1,6 @@
 """The pictures of the lesson on convolution, against the operations, PyTorch and the lectures."""
 
-import contextlib
-import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from explainer.ui.pictures.convolution import (
     staircase,
     unused,
 )
+from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
     State,
@@ -45,6 +45,10 @@ STATES = st.builds(
 
 def texts(drawn: Scene, name: str) -> list[str]:
     return list(drawn.grid(name).texts)
+
+
+def shown(drawn: Scene, name: str) -> list[float]:
+    return [float(text.replace("−", "-")) for text in texts(drawn, name)]
 
 
 def by_torch(state: State) -> np.ndarray:
@@ -71,7 +75,8 @@ def test_every_state_has_a_picture_or_names_the_broken_rule(state, view):
     assert payload(drawn)["views"] == list(VIEWS)
     assert drawn.steps is not None
     for name, terms in drawn.terms.items():
-        assert all(terms), name
+        # Blank entries of a large matrix have nothing to say.
+        assert all(terms) or (name == "matrix" and len(terms) > 1000), name
 
 
 @settings(deadline=None, max_examples=60)
@@ -96,10 +101,61 @@ def test_the_snippet_gives_the_numbers_of_the_picture(state):
         expected = build(state)(state.input)
     except SettingError:
         return
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(snippet(state), names)
-    np.testing.assert_allclose(names["y"][0, 0].numpy(), expected, atol=1e-5)
+    y = run(snippet(state, "Window"))["y"][0, 0].numpy()
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    assert snippet(state) == snippet(state, "Matrix")
+
+
+@settings(deadline=None, max_examples=60)
+@given(STATES, st.sampled_from(VIEWS[2:]))
+def test_the_other_views_have_lines_that_give_their_numbers(state, view):
+    try:
+        drawn = scene(state, view)
+    except SettingError:
+        return
+    names = run(snippet(state, view))
+    y = names["y"][0, 0].numpy()
+    if view == "1×1 to 21":
+        scores = names["scores"].reshape(21, -1).T.ravel()
+        np.testing.assert_allclose(drawn.grid("scores").values or [], scores)
+        labels = scores.reshape(9, 21).numpy()
+        here = [int(text) for text in texts(drawn, "output")]
+        assert np.array_equal(labels[range(9), here], labels[range(9), y.ravel()])
+    else:
+        assert shown(drawn, "output") == pytest.approx(y.ravel(), rel=1e-3, abs=1e-3)
+
+
+def test_edited_numbers_count_in_two_layers_where_they_fit():
+    state = State(axes=1, size=7, kernel=2, stride=2, weights="own", w="1,-1", x="1,2,3,4,5,6,7")
+    drawn = scene(state, "Two layers")
+    assert texts(drawn, "first") == ["1", "−1"]
+    assert texts(drawn, "input") == list("1234567")
+    assert texts(drawn, "hidden") == ["−1"] * 3
+    assert texts(scene(replace(state, x="1,2"), "Two layers"), "input") != list("1234567")
+
+
+def test_the_letters_of_d1():
+    state = State(size=5, kernel=3, stride=1, padding=0, letters=True, alphabet=True)
+    drawn = scene(state, "Window")
+    assert "".join(texts(drawn, "input")) == "abcdefghijklmnopqrstuvwxy"
+    assert "".join(texts(drawn, "kernel")) == "abcdefghj"
+    assert drawn.terms["output"][0].startswith("{y:y11} = {w:a}·{x:a} + {w:b}·{x:b} + {w:c}·{x:c}")
+    matrix = scene(state, "Matrix")
+    assert matrix.grid("matrix").texts[:6] == ["a", "b", "c", "", "", "d"]
+    assert matrix.terms["matrix"][0] == "row {y:y11}, column {x:a}: {w:a} = 2"
+    assert "{w:j} joins" in drawn.terms["kernel"][8]
+    padded = scene(replace(state, padding=1), "Window")
+    assert texts(padded, "input")[:9] == ["0"] * 8 + ["a"]
+
+
+def test_a_matrix_that_is_too_large_is_that_of_one_axis():
+    state = State(size=12, kernel=3, stride=1, padding=1)
+    drawn = scene(state, "Matrix")
+    assert (drawn.grid("matrix").rows, drawn.grid("matrix").columns) == (12, 14)
+    assert drawn.rest.startswith("C has 144×196 entries, too many to draw")
+    assert not any(grid.editable for grid in drawn.grids)
+    fits = scene(replace(state, size=10, stride=2, padding=0), "Matrix").grid("matrix")
+    assert (fits.rows, fits.columns) == (16, 100)
 
 
 def test_the_slides_examples():

@@ -1,7 +1,5 @@
 """The pictures of the lesson on dilation, against PyTorch, the maps and the lectures' numbers."""
 
-import contextlib
-import io
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +17,7 @@ from explainer.ui.lesson import possible
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures import dilation_images as images
 from explainer.ui.pictures.dilation import State
+from tests.ui.pictures.conftest import run
 
 
 def shown(grid) -> list[float]:
@@ -26,11 +25,10 @@ def shown(grid) -> list[float]:
     return [float(text.replace("−", "-")) for text in grid.texts if text]
 
 
-def run(code: str) -> dict:
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, names)
-    return names
+def places(shape, step: int) -> list[int]:
+    """The flat cells that stand `step` apart along every axis."""
+    cells = np.arange(np.prod(shape)).reshape(tuple(shape))
+    return cells[tuple(slice(None, None, step) for _ in shape)].ravel().tolist()
 
 
 def together(scene, name: str, cell: int) -> dict[str, set[int]]:
@@ -322,6 +320,10 @@ RESAMPLED = [
     State(cells=14, dilation=3, up="bilinear"),
     State(cells=9, dilation=1),
     State(cells=6, dilation=6, up="bilinear"),
+    State(axes=2, size=6),
+    State(axes=2, size=7, dilation=3, up="nearest", weights="random"),
+    State(axes=2, size=8, dilation=3, up="bilinear", weights="edge"),
+    State(axes=2, size=1, dilation=2, weights="own", w="1,2,3;4,5,6;7,8,9"),
 ]
 
 
@@ -332,11 +334,12 @@ def test_down_convolve_up_agrees_with_dilation_where_a_cell_was_kept(state):
     near(shown(scene.grid("up")), names["up"].ravel())
     near(shown(scene.grid("dilated")), names["y"].ravel())
     near(shown(scene.grid("small")), names["small"].ravel())
-    kept = range(0, state.cells, state.dilation)
+    kept = places(state.shape, state.dilation)
+    assert pictures.computed(state) == (names["small"].numel(), names["y"].numel())
     dilated, up = shown(scene.grid("dilated")), shown(scene.grid("up"))
     np.testing.assert_allclose([up[cell] for cell in kept], [dilated[cell] for cell in kept])
     if state.dilation > 1:
-        assert list(scene.grid("dilated").bright) == list(kept)
+        assert list(scene.grid("dilated").bright) == kept
 
 
 def test_a_cell_lights_its_own_path_only():
@@ -376,15 +379,19 @@ def test_what_is_said_of_the_ways_up():
         State(cells=14, weights="random"),
         State(cells=20, stride=3, kernel=4),
         State(cells=8, stride=4, kernel=2),
+        State(axes=2, size=8),
+        State(axes=2, size=9, kernel=2, stride=3, weights="random"),
+        State(axes=2, size=13, kernel=5, weights="blur"),
     ],
 )
 def test_without_the_stride_the_old_outputs_stay(state):
     scene, names = pictures.pooling(state), run(pictures.snippet(state, "Pooling"))
-    np.testing.assert_allclose(shown(scene.grid("old")), names["old"].ravel())
-    np.testing.assert_allclose(shown(scene.grid("dense")), names["y"].ravel())
-    dense = shown(scene.grid("dense"))
-    assert dense[:: state.stride] == shown(scene.grid("old"))
-    assert list(scene.grid("dense").bright) == list(range(0, len(dense), state.stride))
+    near = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)
+    near(shown(scene.grid("old")), names["old"].ravel())
+    near(shown(scene.grid("dense")), names["y"].ravel())
+    dense, kept = shown(scene.grid("dense")), places(names["y"].shape[2:], state.stride)
+    assert [dense[cell] for cell in kept] == shown(scene.grid("old"))
+    assert list(scene.grid("dense").bright) == kept
 
 
 def test_an_old_output_lights_the_same_cells_on_both_sides():
@@ -398,10 +405,65 @@ def test_an_old_output_lights_the_same_cells_on_both_sides():
     assert between["dense_pooled"] == {3, 5, 7}
 
 
+@pytest.mark.parametrize("state", [State(axes=2, size=6), State(axes=2, size=7, dilation=3)])
+def test_along_two_axes_a_cell_lights_its_own_path_only(state):
+    scene, d = pictures.resample(state), state.dilation
+    A = pictures.resampled(state).dilated
+    kept = places(state.shape, d)
+    for output in range(A.shape[0]):
+        row = slice(*A.starts[output : output + 2])
+        lit = together(scene, "dilated", output)
+        assert lit["input"] == set(A.cols[row].tolist())
+        assert lit["kernel"] == set(A.taps[row].tolist())
+        # The other way computes only the kept ones, from kept ones.
+        assert lit["small"] == ({kept.index(output)} if output in kept else set())
+        assert lit["down"] == ({kept.index(c) for c in lit["input"]} if output in kept else set())
+
+
+def test_along_two_axes_without_the_stride():
+    scene = pictures.pooling(State(axes=2, size=8))
+    lit = together(scene, "old", 3)
+    q = {row * 7 + column for row in (2, 4, 6) for column in (2, 4, 6)}
+    assert lit["dense_pooled"] == q
+    assert lit["pooled"] == {5, 6, 7, 9, 10, 11, 13, 14, 15}
+    assert lit["input"] == {r * 8 + c for r in range(2, 8) for c in range(2, 8)}
+    assert lit["dense"] == {8}
+    assert lit["kernel"] == set(range(9))
+    assert together(scene, "dense", 4)["old"] == set()
+    assert scene.terms["old"][3].endswith("and {y:v33} is the same")
+    assert scene.terms["dense"][4].endswith(": new")
+
+
 def test_a_pooling_that_does_not_fit():
     with pytest.raises(SettingError) as caught:
         pictures.pooling(State(cells=9, stride=4, kernel=3))
     assert caught.value.suggestions == ({"cells": 12}, {"kernel": 2})
+    with pytest.raises(SettingError) as caught:
+        pictures.pooling(State(axes=2, size=3, stride=4, kernel=4))
+    assert caught.value.parameter == "size"
+    assert caught.value.suggestions == ({"size": 8, "kernel": 2},)
+
+
+@pytest.mark.parametrize(
+    ("view", "axes", "shapes"),
+    [
+        ("Kernel", 1, {"x": (9, 9), "w": (4, 4)}),
+        ("Resample", 1, {"x": (17,), "w": (3,)}),
+        ("Resample", 2, {"x": (9, 9), "w": (3, 3)}),
+        ("Pooling", 2, {"x": (9, 9), "w": (4, 4)}),
+        ("Photo", 1, {"w": (4, 4)}),
+        ("Stack", 1, {}),
+        ("Context", 1, {}),
+    ],
+)
+def test_for_which_grids_edited_numbers_are(view, axes, shapes):
+    state = State(axes=axes, kernel=4, x="1", w="2", weights="own")
+    found = pictures.edited(state, view)
+    assert {name: shape for name, (_, shape) in found.items()} == shapes
+    assert {name: text for name, (text, _) in found.items()} == {
+        name: {"x": "1", "w": "2"}[name] for name in shapes
+    }
+    assert all(not text for text, _ in pictures.edited(State(), view).values())
 
 
 # On a photo
@@ -548,6 +610,7 @@ STATES = st.builds(
     State,
     dilations=st.lists(st.integers(1, 16), min_size=1, max_size=4).map(tuple),
     kernel=st.integers(2, 5),
+    axes=st.sampled_from([1, 2]),
     cells=st.integers(5, 80),
     unit=st.integers(-1, 30),
     size=st.integers(1, 13),

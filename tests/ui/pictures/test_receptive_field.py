@@ -1,7 +1,5 @@
 """The pictures of the lesson on receptive fields: the lectures, the operations, PyTorch."""
 
-import contextlib
-import io
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +14,7 @@ from explainer.fcn.network import SkipHead, small_fcn
 from explainer.ops import Layer, layer_maps, reached, receptive_fields
 from explainer.ui.pictures import receptive_field as pictures
 from explainer.ui.pictures.receptive_field import KNOWN, State
+from tests.ui.pictures.conftest import run
 
 LAYERS = st.builds(
     Layer,
@@ -185,13 +184,6 @@ def test_the_slides_rule():
     assert (found.before.kernel, found.before.stride) == (3, 2)
     assert (found.both.kernel, found.both.stride) == (7, 4)
     assert pictures.composition(State(chosen=0)).before.name == "the photo"
-
-
-def run(code: str) -> dict:
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(code, names)
-    return {**names, "printed": out.getvalue()}
 
 
 @settings(max_examples=60)

@@ -1,7 +1,5 @@
 """The pictures of transposed convolution, against the operations, PyTorch and the lectures."""
 
-import contextlib
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +42,7 @@ from explainer.ui.pictures.transposed_convolution import (
     views_of,
     zero_inserted,
 )
+from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
     State,
@@ -178,10 +177,8 @@ def test_the_steps_add_up_to_the_output(state):
 def test_the_code_gives_the_numbers_of_the_picture(state):
     if not possible(state):
         return
-    names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(snippet(state), names)
-    np.testing.assert_allclose(names["y"][0, 0].detach(), by_torch(state), rtol=1e-5, atol=1e-4)
+    y = run(snippet(state))["y"]
+    np.testing.assert_allclose(y[0, 0].detach(), by_torch(state), rtol=1e-5, atol=1e-4)
 
 
 @settings(max_examples=60)

@@ -1,8 +1,5 @@
 """The pictures of the lesson on unpooling, against the operations, PyTorch and the lectures."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +14,7 @@ from explainer.ui.pictures.unpooling import (
     MOVED,
     POOLED,
     SLIDE,
+    TIES,
     UNPOOLED,
     VIEWS,
     State,
@@ -30,11 +28,10 @@ from explainer.ui.pictures.unpooling import (
     pooled_size,
     scene,
     snippet,
-    typed,
-    unfit,
     verdict,
 )
 from explainer.ui.values import written
+from tests.ui.pictures.conftest import run
 
 
 @st.composite
@@ -65,14 +62,6 @@ def shown(drawn: Scene, name: str) -> list[list[float]]:
 
 def names_of(drawn: Scene) -> set[str]:
     return {grid.name for grid in drawn.grids}
-
-
-def run(code: str) -> dict:
-    """The names that lines of code leave behind."""
-    left: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, left)
-    return left
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -356,20 +345,20 @@ def test_marks_are_read():
 # Numbers in the address
 
 
-def test_a_number_is_typed_into_x_or_z():
-    assert typed(State(), "z", 1, 0, -2.5) == {"z": "1,2;-2.5,4"}
-    assert typed(State(), "input", 0, 3, 9) == {"x": "1,2,6,9;3,5,2,1;1,2,2,1;7,3,4,8"}
-    for grid, row, column in (("z", 2, 0), ("z", -1, 0), ("input", 0, 4), ("maxima", 0, 0)):
-        assert typed(State(), grid, row, column, 1) == {}
-    assert typed(State(), None, 0, 0, 1) == {}
+def test_numbers_for_another_size_are_not_shown():
+    now = compute(State(size=5, x=MOVED, z="1,2;3,5"))
+    assert now.x[0, 1] != 5
+    assert now.z[1, 1] == 5
 
 
-def test_numbers_for_another_size_are_named():
-    state = State(size=5, x=MOVED, z="1,2;3,4")
-    assert unfit(state) == ["x"]
-    assert compute(state).x[0, 1] != 5
-    assert unfit(State(stride=1, x=MOVED, z="1,2;3,4")) == ["z"]
-    assert unfit(State()) == []
+def test_of_equal_values_the_first_is_remembered_as_in_pytorch():
+    state = State(x=TIES)
+    places = torch.nn.functional.max_pool2d(
+        torch.tensor(state.input)[None, None], 2, return_indices=True
+    )[1]
+    assert compute(state).maximum.positions.tolist() == places[0, 0].tolist() == [[1, 2], [8, 11]]
+    terms = scene(state).terms["maxima"]
+    assert all(term.endswith("the first of equals") for term in terms)
 
 
 def test_all_grids_have_words():

@@ -1,0 +1,56 @@
+"""A lesson in a real browser: its address, the cells of its picture, what fits on the projector."""
+
+from playwright.sync_api import Locator, Page
+
+from tests.browser.conftest import point_at
+
+READY = '[data-role="linked-grid"][data-ready="true"]'
+PICTURE = f".st-key-picture {READY}"
+"""The picture of a lesson; some pages have others beside it."""
+
+Cells = set[tuple[int, int]]
+
+
+def address(lesson: str, base: str, query: str = "") -> str:
+    """The address of a lesson on a server."""
+    return base.rstrip("/") + f"/{lesson}" + (f"?{query}" if query else "")
+
+
+def cells(page: Page, grid: str, picture: str = PICTURE) -> Locator:
+    """The cells of a grid."""
+    return page.locator(f'{picture} [data-grid="{grid}"][role="gridcell"]')
+
+
+def cell(page: Page, grid: str, row: int, col: int, picture: str = PICTURE) -> Locator:
+    """One cell, in the numbers of `data-row` and `data-col`."""
+    place = f'[data-grid="{grid}"][data-row="{row}"][data-col="{col}"]'
+    return page.locator(f"{picture} {place}")
+
+
+def lit(page: Page) -> dict[str, Cells]:
+    """The lit cells by grid, in the numbers of `data-row` and `data-col`."""
+    found: dict[str, Cells] = {}
+    lights = page.locator(f"{PICTURE} [data-grid][data-active]")
+    for place in lights.evaluate_all("all => all.map(one => ({...one.dataset}))"):
+        found.setdefault(place["grid"], set()).add((int(place["row"]), int(place["col"])))
+    return found
+
+
+def active(page: Page, grid: str) -> Cells:
+    """The lit cells of a grid."""
+    return lit(page).get(grid, set())
+
+
+def point(page: Page, grid: str, row: int, col: int) -> dict[str, Cells]:
+    """Point at a cell; the cells that are lit then, by grid."""
+    point_at(cell(page, grid, row, col))
+    return lit(page)
+
+
+def need_no_scrolling(*parts: Locator) -> None:
+    """Check that the first of each is on the projector's 720 rows."""
+    for part in parts:
+        box = part.first.bounding_box()
+        assert box is not None, part
+        assert box["y"] >= 0, (part, box)
+        assert box["y"] + box["height"] <= 720, (part, box)
