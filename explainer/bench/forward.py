@@ -96,8 +96,8 @@ def measure(options: Options) -> Report:
         "not run.",
     )
     shows = (
-        "All three score maps come from one pass: three separate nets take longer, and an FCN of "
-        "today's size far longer. Score maps only, but for the product's own rows, which begin "
+        "How long three separate nets and an FCN of today's size take beside the one pass that "
+        "gives all three score maps. Score maps only, but for the product's own rows, which begin "
         "with photos in the computer's memory and end with labels."
     )
     table = Table("One pass with three heads", rows, notes, shows, brief(rows))

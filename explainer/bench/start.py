@@ -80,7 +80,7 @@ def measure(options: Options) -> Report:
         tables.append(Table("Memory after many photos", memory, (note,), note))
         headlines.append(
             Headline(
-                f"memory after {number(count, 4)} photos",
+                f"memory after {count:,} photos",
                 f"{number(memory[-1].mib, 3)} MiB",
                 f"{memory[-1].growth:+.0f} MiB since {memory[0].photos} photos",
             )
