@@ -26,7 +26,6 @@ CONTROLS = Controls(
             "layers",
             "What a unit can see, from the layers; or what it really uses, on this app’s network.",
             options=VIEWS,
-            numbered=True,
         ),
         Choice("photo", "Photo", samples.DEFAULT, options=tuple(samples.SAMPLES)),
         Whole(

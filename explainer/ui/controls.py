@@ -91,12 +91,10 @@ class Choice(Control[str]):
     Attributes:
         options: the words, which are also what the address says.
         kind: side by side, or in a menu.
-        numbered: whether each stands behind the key that chooses it.
     """
 
     options: Sequence[str] = ()
     kind: Literal["row", "menu"] = "row"
-    numbered: bool = False
 
     def parse(self, text: str) -> str | None:
         return text if text in self.options else None
@@ -119,7 +117,6 @@ class Choice(Control[str]):
         return st.segmented_control(
             self.label,
             self.options,
-            format_func=self._with_number if self.numbered else str,
             default=self.default,
             key=self.name,
             help=self.help,
@@ -128,9 +125,6 @@ class Choice(Control[str]):
             on_change=on_change,
             **options,
         )
-
-    def _with_number(self, option: str) -> str:
-        return f"{self.options.index(option) + 1} · {option}"
 
 
 @dataclass(frozen=True)
