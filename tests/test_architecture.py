@@ -17,12 +17,20 @@ FORBIDDEN = {
         "streamlit",
         "torch",
         "explainer.fcn",
+        "explainer.serve",
         "explainer.ui",
         "explainer.components",
     ),
-    "explainer/fcn": ("streamlit", "explainer.training", "explainer.ui", "explainer.components"),
-    "explainer/training": ("streamlit", "explainer.ui", "explainer.components"),
-    "explainer/components": ("explainer.ui", "explainer.training"),
+    "explainer/fcn": (
+        "streamlit",
+        "explainer.serve",
+        "explainer.training",
+        "explainer.ui",
+        "explainer.components",
+    ),
+    "explainer/serve": ("streamlit", "explainer.training", "explainer.ui", "explainer.components"),
+    "explainer/training": ("streamlit", "explainer.serve", "explainer.ui", "explainer.components"),
+    "explainer/components": ("explainer.ui", "explainer.serve", "explainer.training"),
     "explainer/ui": ("explainer.training",),
     "pages": ("numpy", "scipy", "torch", "explainer.training"),
     "app.py": ("numpy", "scipy", "torch", "explainer.training"),
@@ -73,6 +81,17 @@ def test_arrows_run_one_way(layer):
         package = ".".join(path.relative_to(ROOT).parent.parts)
         found = breaches(imported(path.read_text("utf-8"), package), FORBIDDEN[layer])
         assert not found, f"{path.relative_to(ROOT)} imports {', '.join(sorted(found))}"
+
+
+def test_only_the_serving_side_knows_ray():
+    """An app that asks a serving machine does not have to install it."""
+    knowing = {
+        path.relative_to(ROOT).as_posix()
+        for layer in ("app.py", "pages", "explainer")
+        for path in sources(layer)
+        if breaches(imported(path.read_text("utf-8")), ("ray",))
+    }
+    assert knowing == {"explainer/serve/__main__.py", "explainer/serve/deployment.py"}
 
 
 def test_entry_points_only_route_and_frame():

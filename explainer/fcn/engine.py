@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -40,13 +40,18 @@ SMALLEST = 256
 
 
 class Network(Protocol):
-    """What the engine needs of a `Segmenter`."""
+    """What the engine needs of a `Segmenter`, or of something else that segments in its place.
 
-    device: str
+    That one gives answers, with notes of its own.
+    """
+
+    @property
+    def device(self) -> str: ...
+
     largest_batch: int
     passes_at_once: int
 
-    def launch(self, photos: Sequence[Photo]) -> Callable[[], list[Segmentation]]: ...
+    def launch(self, photos: Sequence[Photo]) -> Callable[[], Sequence[Segmentation | Answer]]: ...
 
 
 class Busy(RuntimeError):
@@ -122,6 +127,11 @@ class Ticket(Generic[T]):
             Exception: whatever loading the network or the work raised.
         """
         return self._future.result(timeout)
+
+    @property
+    def future(self) -> Future[T]:
+        """For those who wait in an event loop."""
+        return self._future
 
     def cancel(self) -> None:
         """Give the place up; what is computed already is finished, and remembered."""
@@ -336,7 +346,7 @@ class Engine:
             except torch.OutOfMemoryError:
                 _free_memory()
                 return self._with_less_memory(network, photos)
-            return [Answer(result) for result in results]
+            return [_answer(result) for result in results]
 
         return answers
 
@@ -364,7 +374,9 @@ class Engine:
                 f"The memory of {network.device} did not suffice for {photo.shape[1]}×"
                 f"{photo.shape[0]}, so the network saw the photo at {size[0]}×{size[1]}."
             )
-            return [Answer(result, smaller, (note,))]
+            answer = _answer(result)
+            seen = smaller if answer.pixels is None else answer.pixels
+            return [replace(answer, pixels=seen, notes=(*answer.notes, note))]
         if self._make_spare is None:
             raise torch.OutOfMemoryError(
                 f"the memory of {network.device} does not suffice even for a small photo: close "
@@ -374,7 +386,8 @@ class Engine:
             self._spare = self._make_spare()
         (result,) = self._spare.launch(photos)()
         note = f"The memory of {network.device} did not suffice: computed on {self._spare.device}."
-        return [Answer(result, notes=(note,))]
+        answer = _answer(result)
+        return [replace(answer, notes=(*answer.notes, note))]
 
     def _computed(self, batch: list[Ticket[Any]]) -> None:
         with self._changed:
@@ -442,6 +455,10 @@ class Remembered:
 
     def _forget(self, key: str) -> None:
         self.nbytes -= self._entries.pop(key).answer.nbytes
+
+
+def _answer(found: Segmentation | Answer) -> Answer:
+    return found if isinstance(found, Answer) else Answer(found)
 
 
 def _free_memory() -> None:
