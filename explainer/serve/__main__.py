@@ -1,9 +1,11 @@
 """Serve the network to apps on other machines: `python -m explainer.serve --help`."""
 
 import argparse
+import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -90,6 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    from explainer.fcn.device import choose
+
+    try:
+        # Which GPU a replica gets, Ray decides.
+        device = choose(options.device).split(":")[0]
+        # Ray would share a port with whoever has it.
+        socket.create_server((options.host, options.port)).close()
+    except (OSError, ValueError) as error:
+        print(f"cannot serve: {error}", file=sys.stderr)
+        return 1
     # Ray keeps sockets and its own logs there; the paths of sockets must be short.
     folder = tempfile.mkdtemp(prefix="serve-", dir=None if os.name == "nt" else "/tmp")
     _on_signals(_end)
@@ -98,37 +110,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "local",
             include_dashboard=False,
             object_store_memory=OBJECT_STORE,
-            logging_level="warning",
+            logging_level=logging.WARNING,
             _temp_dir=folder,
         )
         _on_signals(_end)  # again: Ray has set its own
-        print(_start(options), flush=True)
+        print(_start(options, device), flush=True)
         threading.Event().wait()
-    except Exception as error:  # no such device, weights that cannot be loaded, a port in use …
+    except Exception as error:  # too few GPUs, weights that cannot be loaded, Ray's own …
         print(f"cannot serve: {error}", file=sys.stderr)
         return 1
     finally:
         _on_signals(signal.SIG_IGN)
-        serve.shutdown()
-        ray.shutdown()
+        if ray.is_initialized():
+            serve.shutdown()
+            ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _start(options: argparse.Namespace) -> str:
+def _start(options: argparse.Namespace, device: str) -> str:
     """Start the replicas on a Ray that runs; what to tell when they are ready.
 
     Raises:
-        ValueError: there is no such device, or not enough of it.
+        ValueError: there are not enough GPUs.
         RuntimeError: the replicas do not start.
     """
     import ray
     from ray import serve
 
-    from explainer.fcn.device import choose
     from explainer.serve.deployment import LOGGING, Replica
 
-    device = choose(options.device).split(":")[0]  # which GPU a replica gets, Ray decides
     there = ray.cluster_resources()
     cores = int(there["CPU"])
     # Ray gives a process as many threads as it reserves cores.

@@ -84,7 +84,8 @@ def descendants(root: int) -> set[int]:
     listed = subprocess.run(
         ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
     )
-    parents = dict(map(int, line.split()) for line in listed.stdout.splitlines())
+    lines = [line.split() for line in listed.stdout.splitlines()]
+    parents = {int(process): int(parent) for process, parent in lines}
     found, size = {root}, 0
     while size < len(found):
         size = len(found)
@@ -112,6 +113,7 @@ def serving(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
                 *f"-m explainer.serve --port {port} --replicas 2 --device cpu".split(),
             ],
             cwd=root,
+            env=os.environ | {"EXPLAINER_DEVICE": "cpu"},
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,
@@ -207,6 +209,20 @@ def test_what_is_no_photo_gets_a_sentence_and_harms_nobody(serving):
     (answer,) = remote.launch([photo(1)])()
     remote.close()
     assert answer.notes == ()
+
+
+def test_a_port_in_use_is_said_at_once(serving, root):
+    """Ray would share it, and every other photo would go to the other one."""
+    second = subprocess.run(
+        [sys.executable, "-m", "explainer.serve", "--port", str(serving.port)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "in use" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_nothing_of_a_photo_is_on_the_disk_or_in_the_log(serving):
