@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -227,14 +228,15 @@ def test_a_port_in_use_is_said_at_once(serving, root):
 
 def test_nothing_of_a_photo_is_on_the_disk_or_in_the_log(serving):
     remote = Remote(f"http://127.0.0.1:{serving.port}", pytest.fail, PATIENCE)  # pyright: ignore
-    assert remote.launch([photo(2)])()[0].notes == ()
+    for number in range(5):  # what is written, if any, may come a moment after the answer
+        assert remote.launch([photo(number)])()[0].notes == ()
     remote.close()
     files = [path for path in serving.folder.rglob("*") if path.is_file()]
     assert len(files) > 3, "Ray's own files are there"
     for path in [*files, serving.errors]:
         written = path.read_bytes()
         assert MARK[:22] not in written, path
-        assert b"POST /segment" not in written, path  # no access log either
+        assert not re.search(rb"POST /\S* \d", written), path  # no access log either
 
 
 def test_it_ends_without_leftovers(serving):
