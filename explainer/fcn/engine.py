@@ -48,8 +48,11 @@ class Network(Protocol):
     @property
     def device(self) -> str: ...
 
-    largest_batch: int
-    passes_at_once: int
+    @property
+    def largest_batch(self) -> int: ...
+
+    @property
+    def passes_at_once(self) -> int: ...
 
     def launch(self, photos: Sequence[Photo]) -> Callable[[], Sequence[Segmentation | Answer]]: ...
 

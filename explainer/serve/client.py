@@ -110,10 +110,22 @@ class Remote:
         self._weights = record().sha256
         self._own: Segmenter | None = None
         self._loading = threading.Lock()
-        self._rest_until = float("-inf")
+        self._rest_until, self._rest_note = float("-inf"), ABSENT
         self._pool = ThreadPoolExecutor(IN_FLIGHT, "ask the serving machine")
-        # Photos go one by one: the other side makes its own batches.
-        self.largest_batch, self.passes_at_once = 1, IN_FLIGHT
+
+    @property
+    def _resting(self) -> bool:
+        return time.monotonic() < self._rest_until
+
+    @property
+    def largest_batch(self) -> int:
+        """Photos that the engine hands over together; the other side makes batches of its own."""
+        return 1 if self._own is None or not self._resting else self._own.largest_batch
+
+    @property
+    def passes_at_once(self) -> int:
+        """So that what has to be segmented here waits in the engine's queue, not behind it."""
+        return 1 if self._resting else IN_FLIGHT
 
     @property
     def device(self) -> str:
@@ -130,8 +142,8 @@ class Remote:
 
     def launch(self, photos: Sequence[Photo]) -> Callable[[], list[Answer]]:
         """Send photos; what it returns waits for the answers, in the photos' order."""
-        if time.monotonic() < self._rest_until:
-            return lambda: self._here(photos, ABSENT)
+        if self._resting:
+            return lambda: self._here(photos, self._rest_note)
         asked = [self._pool.submit(self._ask, photo) for photo in photos]
 
         def collect() -> list[Answer]:
@@ -177,6 +189,7 @@ class Remote:
                     continue
                 LOG.warning("%s:%s: %s", self._host, self._port, unserved)
                 if unserved.note in (ABSENT, OTHER_VERSION):
+                    self._rest_note = unserved.note
                     self._rest_until = time.monotonic() + self._patience.rest
                 raise
         timings = dict(answer.result.timings)

@@ -93,14 +93,15 @@ def test_what_is_not_segmented_there_is_segmented_here(
     assert (len(server.asked), own.passes) == (attempts, [1])
     server.reply = server.segmented
     (answer,) = remote.launch([photo(6)])()
-    assert answer.notes == ((client.ABSENT,) if rests else ())
+    assert answer.notes == ((note,) if rests else ())
+    assert remote.passes_at_once == (1 if rests else client.IN_FLIGHT)
 
 
 def test_a_machine_that_is_gone_is_asked_again_after_a_rest(remote, server, own, monkeypatch):
     server.stop()
     (answer,) = remote.launch([photo()])()
     assert answer.notes == (client.ABSENT,)
-    assert remote.device == "mps"
+    assert (remote.device, remote.largest_batch) == ("mps", 2)
     # All at once, as many as this machine takes in one pass; nobody waits for the other one.
     monkeypatch.setattr(remote, "_ask", lambda _: pytest.fail("it was asked in its rest"))
     answers = remote.launch([photo(shade) for shade in range(5)])()
@@ -113,6 +114,7 @@ def test_a_machine_that_is_gone_is_asked_again_after_a_rest(remote, server, own,
     try:
         (answer,) = remote.launch([photo()])()
         assert answer.notes == ()
+        assert remote.largest_batch == 1
     finally:
         again.stop()
 

@@ -132,7 +132,7 @@ def serving(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         yield Serving(process, port, folder, errors)
     finally:
         process.terminate()
-        process.wait(120)
+        process.wait(300)
 
 
 def test_a_hundred_photos_of_ten_clients_and_a_replica_that_dies(serving, monkeypatch):
@@ -243,7 +243,7 @@ def test_it_ends_without_leftovers(serving):
     started = descendants(serving.process.pid)
     assert started
     serving.process.terminate()
-    assert serving.process.wait(120) == 0
+    assert serving.process.wait(300) == 0
     # Some end a moment after the one that started them; the test's own limit ends the wait.
     while any(alive(process) for process in started):
         time.sleep(0.2)
