@@ -5,7 +5,6 @@ from functools import partial
 
 import streamlit as st
 
-from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -228,35 +227,39 @@ def prediction() -> None:
     lesson.ask(question, on_reveal=partial(CONTROLS.preset, question=chosen, **shown))
 
 
-def main() -> None:
-    """Draw the page."""
-    lesson.enter(CHECKERBOARD, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
-    controls()
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
     now = state()
     view = CONTROLS["view"] or pictures.VIEWS[0]
     left, right = st.columns([3, 1], gap="medium")
     code = ""
     with left:
-        try:
-            scene = pictures.scene(now, view)
-            lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+        scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
+        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+        if error is not None:
+            lesson.impossible(error, CONTROLS)
+        else:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))
-                code = photos.snippet(now)
-            else:
-                formula(now)
-                code = pictures.snippet(now, view)
+            formula(now)
+            code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
             if now.w and not pictures.own_fits(now):
                 st.caption("The edited weights are for another kernel size: here they are ones.")
-        except SettingError as error:
-            lesson.impossible(error, CONTROLS)
     with right:
+        prediction()
         # Photos have two axes, whatever the other views show.
         shown = replace(now, axes=2) if view == "Cures" else now
         st.markdown(pictures.bars(shown), unsafe_allow_html=True)
-        prediction()
-    lesson.below(code, NOTES, CHECKERBOARD)
+    lesson.code(code)
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(CHECKERBOARD, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls()
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, CHECKERBOARD)
 
 
 main()

@@ -5,7 +5,6 @@ from functools import partial
 import streamlit as st
 
 from explainer.components.staircase import chosen, staircase
-from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -231,29 +230,33 @@ def prediction() -> None:
     )
 
 
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
+    now = state()
+    view = CONTROLS["view"] or pictures.VIEWS[0]
+    left, right = st.columns([3, 1], gap="medium")
+    code = ""
+    with left:
+        scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
+        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
+        if error is None:
+            formula(now, view)
+            code = pictures.snippet(now)
+        else:
+            lesson.impossible(error, CONTROLS)
+    with right:
+        prediction()
+        staircase(pictures.staircase(now, 1, LARGEST), now.size, key="stairs", on_size=picked_size)
+    lesson.code(code)
+
+
 def main() -> None:
     """Draw the page."""
     lesson.enter(CONVOLUTION, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
-    now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
-    # Wide pictures get the whole page; what stands beside the others then stands below.
-    wide = view in ("Matrix", "Channels", "1×1 to 21")
-    left, right = (st.container(), st.container()) if wide else st.columns([3, 1], gap="medium")
-    code = ""
-    with left:
-        try:
-            scene = pictures.scene(now, view)
-            lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now), "view": choose_view})
-            formula(now, view)
-            code = pictures.snippet(now)
-        except SettingError as error:
-            lesson.impossible(error, CONTROLS)
-    with right:
-        staircase(pictures.staircase(now, 1, LARGEST), now.size, key="stairs", on_size=picked_size)
-        prediction()
-    lesson.below(code, NOTES, CONVOLUTION)
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, CONVOLUTION)
 
 
 main()

@@ -1,8 +1,7 @@
 """Dilation: gaps between the taps widen the field, and the cells in the gaps go unseen."""
 
-from functools import lru_cache, partial
+from functools import partial
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from explainer.ops import SettingError
@@ -13,6 +12,7 @@ from explainer.ui.lessons import DILATION
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures import dilation_images as images
 from explainer.ui.pictures import inputs
+from explainer.ui.pictures.dilation_growth import chart
 from explainer.ui.values import readable
 
 DEFAULT = pictures.State()
@@ -77,6 +77,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    framing=("view", "dilations"),
 )
 
 # The controls that matter in each view; the others are behind "All settings".
@@ -411,10 +412,7 @@ def formula(now: pictures.State, view: str) -> None:
 
 def picture(now: pictures.State, view: str) -> None:
     """The picture of a view with its formula, or what would make it possible."""
-    try:
-        scene, error = pictures.scene(now, view), None
-    except SettingError as found:
-        scene, error = pictures.nothing(view), found
+    scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
     lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view), "view": choose_view})
     if error is not None:
         lesson.impossible(error, CONTROLS)
@@ -479,39 +477,9 @@ def predict_cells() -> None:
         st.button("Ask again", key="again cells", on_click=ask_again)
 
 
-@lru_cache(maxsize=32)
-def chart(stack: tuple[int, ...], taps: int) -> go.Figure:
-    """Weights against field, of the stack of the page and of two others."""
-    styles = {
-        "1, 2, 4, 8 …": {"color": "#009E73", "dash": "solid"},
-        "dilation 1": {"color": "#0072B2", "dash": "dot"},
-        "this stack": {"color": "#E69F00", "dash": "dash"},
-    }
-    lines = [
-        go.Scatter(
-            x=weights, y=fields, name=name, mode="lines+markers", line={"width": 3, **styles[name]}
-        )
-        for name, (weights, fields) in pictures.growth(stack, taps).items()
-    ]
-    axis = {"title": {"font": {"size": 16}}, "tickfont": {"size": 15}, "rangemode": "tozero"}
-    return go.Figure(
-        lines,
-        {
-            "height": 172,
-            "margin": {"l": 0, "r": 4, "t": 4, "b": 0},
-            "xaxis": {**axis, "title": {"text": "weights (one channel)", "font": {"size": 16}}},
-            "yaxis": {**axis, "title": {"text": "field r", "font": {"size": 16}}},
-            "legend": {"x": 0.02, "y": 1, "font": {"size": 15}, "bgcolor": "rgba(0,0,0,0)"},
-        },
-    )
-
-
-def main() -> None:
-    """Draw the page."""
-    lesson.enter(DILATION, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
     view = CONTROLS["view"] or pictures.VIEWS[0]
-    controls(view)
     now = state()
     left, right = st.columns([2, 1] if view == "Stack" else [3, 1], gap="medium")
     with left:
@@ -519,9 +487,7 @@ def main() -> None:
     with right:
         if view == "Stack":
             predict_cells()
-            st.plotly_chart(
-                chart(now.dilations, now.kernel), key="growth", config={"displayModeBar": False}
-            )
+            st.markdown(chart(now.dilations, now.kernel), unsafe_allow_html=True)
         else:
             lesson.ask(QUESTIONS[view], partial(CONTROLS.set, **REVEALED[view]))
     code = images.snippet if view in ("Photo", "Context") else pictures.snippet
@@ -529,7 +495,16 @@ def main() -> None:
         lines = code(now, view)
     except SettingError as error:
         lines = f"# {error}"
-    lesson.below(lines, NOTES, DILATION)
+    lesson.code(lines)
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(DILATION, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls(CONTROLS["view"] or pictures.VIEWS[0])
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, DILATION)
 
 
 main()

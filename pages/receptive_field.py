@@ -26,6 +26,7 @@ CONTROLS = Controls(
             "layers",
             "What a unit can see, from the layers; or what it really uses, on this app’s network.",
             options=VIEWS,
+            numbered=True,
         ),
         Choice("photo", "Photo", samples.DEFAULT, options=tuple(samples.SAMPLES)),
         Whole(
@@ -48,6 +49,7 @@ CONTROLS = Controls(
         "layer": pictures.usable_row,
         "place": pictures.usable_place,
     },
+    framing=("view",),
 )
 
 
@@ -185,6 +187,12 @@ def on_change() -> None:
         take(pictures.without(now, row))
 
 
+def on_view() -> None:
+    view = whole(message(KEY, "view"))
+    if view is not None and 0 <= view < len(VIEWS):
+        CONTROLS.set(view=VIEWS[view])
+
+
 def on_radius() -> None:
     radius = whole(message(KEY, "radius"))
     if radius is not None:
@@ -246,7 +254,14 @@ def layers_view(now: pictures.State) -> None:
     photo_field(
         pictures.picture(now, influence_view.address(CONTROLS["photo"])),
         key=KEY,
-        on={"place": on_place, "layer": on_layer, "edit": on_edit, "change": on_change},
+        on={
+            "place": on_place,
+            "layer": on_layer,
+            "edit": on_edit,
+            "change": on_change,
+            "view": on_view,
+        },
+        views=len(VIEWS),
     )
     formula(now)
     too_small(now)
@@ -295,8 +310,19 @@ def network_view(now: pictures.State) -> None:
         photo_field(
             pictures.network_picture(source, now.height, now.width, place, **shown),
             key=KEY,
-            on={"place": on_place, "radius": on_radius},
+            on={"place": on_place, "radius": on_radius, "view": on_view},
+            views=len(VIEWS),
         )
+        network_formula()
+
+
+def network_formula() -> None:
+    """The field of the network's layers, as the sum over them."""
+    wider, size = pictures.network_sum()
+    terms = " + ".join(
+        f"{chip('w', add)}·{chip('x', stride)}" for stride, add in wider.items() if add
+    )
+    lesson.formula(f"r = 1 + Σ (k − 1)·S = 1 + {terms} = {chip('y', size)}")
 
 
 def guess() -> Circle:
@@ -380,6 +406,16 @@ def code(now: pictures.State) -> str:
     )
 
 
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
+    now = state()
+    if CONTROLS["view"] == "layers":
+        layers_view(now)
+    else:
+        network_view(now)
+    lesson.code(code(now))
+
+
 def main() -> None:
     """Draw the page."""
     lesson.enter(RECEPTIVE_FIELD, CONTROLS)
@@ -387,12 +423,8 @@ def main() -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="center"):
         CONTROLS.draw("view", label_visibility="collapsed")
         CONTROLS.draw("photo", label_visibility="collapsed")
-    now = state()
-    if CONTROLS["view"] == "layers":
-        layers_view(now)
-    else:
-        network_view(now)
-    lesson.below(code(now), NOTES, RECEPTIVE_FIELD)
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, RECEPTIVE_FIELD)
     if CONTROLS["view"] == "network":
         # In the background, when all is drawn: ready when the student has sized the circle.
         engine.starting()

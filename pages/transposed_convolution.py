@@ -7,7 +7,6 @@ import streamlit as st
 
 from explainer.components.linked_grid import linked_grid
 from explainer.components.staircase import chosen, staircase
-from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -65,6 +64,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    framing=("framework",),
 )
 
 EXAMPLES = {
@@ -333,22 +333,12 @@ def side_by_side() -> None:
         linked_grid(MORE[more](), key="more picture")
 
 
-def main() -> None:
-    """Draw the page."""
-    lesson.enter(TRANSPOSED_CONVOLUTION, CONTROLS)
-    lesson.presets(CONTROLS, EXAMPLES)
-    controls()
+def live() -> None:
+    """The picture, the formula, the prediction, two cases side by side and the code."""
     now = state()
     view = CONTROLS["view"] or pictures.VIEWS[0]
-    try:
-        scene = pictures.scene(now, view)
-    except SettingError as error:
-        lesson.impossible(error, CONTROLS)
-        lesson.below("", NOTES, TRANSPOSED_CONVOLUTION)
-        return
-    # Wide pictures get the whole page; what stands beside the others then stands below.
-    wide = pictures.is_wide(scene)
-    left, right = (st.container(), st.container()) if wide else st.columns([3, 1], gap="medium")
+    scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
+    left, right = st.columns([3, 1], gap="medium")
     with left:
         on = {
             "edit": partial(edit, now),
@@ -356,12 +346,24 @@ def main() -> None:
             "frame": partial(move_frame, now),
         }
         lesson.picture(scene, CONTROLS, on=on)
+        if error is not None:
+            lesson.impossible(error, CONTROLS)
+            return
         formula(now)
     with right:
         prediction(now)
         stairs(now)
     side_by_side()
-    lesson.below(pictures.snippet(now), NOTES, TRANSPOSED_CONVOLUTION)
+    lesson.code(pictures.snippet(now))
+
+
+def main() -> None:
+    """Draw the page."""
+    lesson.enter(TRANSPOSED_CONVOLUTION, CONTROLS)
+    lesson.presets(CONTROLS, EXAMPLES)
+    controls()
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, TRANSPOSED_CONVOLUTION)
 
 
 main()

@@ -4,7 +4,6 @@ from functools import partial
 
 import streamlit as st
 
-from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Controls, Switch, Whole
 from explainer.ui.lesson import Notes, chip
@@ -247,18 +246,40 @@ def loss(now: pictures.State) -> None:
         )
 
 
-def picture(now: pictures.State, view: str) -> None:
-    """The picture, with max unpooling hidden while it is predicted."""
+def picture(now: pictures.State, view: str) -> bool:
+    """The picture, with max unpooling hidden while it is predicted; whether there is one."""
     asked = question(now)
-    scene = pictures.scene(now, view, hidden=asked is not None and not asked["told"])
+    hidden = asked is not None and not asked["told"]
+    scene, error = lesson.possible(
+        partial(pictures.scene, now, hidden=hidden), pictures.VIEWS, view
+    )
     lesson.picture(
         scene,
         CONTROLS,
         marks=asked["marks"] if asked else "",
         on={"edit": partial(edit, now), "view": choose_view, "mark": partial(mark, now)},
     )
+    if error is not None:
+        lesson.impossible(error, CONTROLS)
+        return False
+    formula(now, view)
     for name in pictures.unfit(now):
         st.caption(f"The numbers of {name} in the address are for another size and not shown.")
+    return True
+
+
+def live() -> None:
+    """The picture, the formula, the prediction and the code."""
+    now = state()
+    view = CONTROLS["view"] or pictures.VIEWS[0]
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        drawn = picture(now, view)
+    if drawn:
+        with right:
+            prediction(now)
+            loss(now)
+        lesson.code(pictures.snippet(now, view))
 
 
 def main() -> None:
@@ -266,22 +287,8 @@ def main() -> None:
     lesson.enter(UNPOOLING, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
-    now = state()
-    view = CONTROLS["view"] or pictures.VIEWS[0]
-    left, right = st.columns([3, 1], gap="medium")
-    code = ""
-    try:
-        with left:
-            picture(now, view)
-            formula(now, view)
-        with right:
-            loss(now)
-            prediction(now)
-        code = pictures.snippet(now, view)
-    except SettingError as error:
-        with left:
-            lesson.impossible(error, CONTROLS)
-    lesson.below(code, NOTES, UNPOOLING)
+    lesson.live(CONTROLS, live)
+    lesson.below(NOTES, UNPOOLING)
 
 
 main()

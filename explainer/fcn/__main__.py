@@ -169,18 +169,22 @@ def _run(options: argparse.Namespace) -> int:
 
 def _list() -> int:
     """Print the networks, their modes, and where their weights are; the exit status."""
-    from explainer.fcn.published import DEFINITIONS, figures
+    from explainer.fcn.published import DEFINITIONS, RESNET, figures
 
     for key, network in NETWORKS.items():
         print(f"{key}: {network.title}")
         for mode_key, mode in network.modes.items():
             missing = ", ".join(mode.missing())
             print(f"  --mode {mode_key}: {mode.says}{f' Needs {missing}.' if missing else ''}")
-        if key in DEFINITIONS:
-            here, paper = figures(key), DEFINITIONS[key].paper
+        if key in (*DEFINITIONS, RESNET):
+            here = figures(key)
             print(
                 f"  {here.parameters / 1e6:.1f} million parameters, {here.conv_layers} "
-                f"convolutions deep, receptive field {here.field}, stride {here.stride}\n"
+                f"convolutions deep, receptive field {here.field}, stride {here.stride}"
+            )
+        if key in DEFINITIONS:
+            paper = DEFINITIONS[key].paper
+            print(
                 f"  in the paper: {paper.parameters / 1e6:.0f} million, {paper.conv_layers}, "
                 f"{paper.field}, {paper.stride}; mean IU {paper.mean_iu}, {paper.forward_ms} ms"
             )
@@ -225,8 +229,10 @@ def _fetch(key: str, unasked: bool) -> int:
             text = f"\r{now.host}: {_megabytes(now.received)}, {min(done, 100)} %"
             print(text, end="", file=sys.stderr, flush=True)
 
+    from explainer.fcn.checkpoints import load  # imports PyTorch
+
     try:
-        path = registry.fetch(checkpoint, progress=progress)
+        path = registry.fetch(checkpoint, check=load, progress=progress)
     except registry.FileError as error:
         return _complain(str(error), 1)
     finally:
@@ -238,9 +244,11 @@ def _fetch(key: str, unasked: bool) -> int:
 
 def _adopt(path: Path) -> int:
     """Keep a copy of a published file; the exit status."""
+    from explainer.fcn.checkpoints import load  # imports PyTorch
+
     try:
-        key, copy = registry.adopt(path)
-    except registry.FileError as error:
+        key, copy = registry.adopt(path, check=load)
+    except ValueError as error:
         return _complain(str(error), 1)
     print(f"{registry.CHECKPOINTS[key].title}: {copy}")
     return 0
@@ -309,6 +317,7 @@ def _segment(
         f"{path.name}, {photo.size[1]}×{photo.size[0]} pixels, segmented at {seen_at} on "
         f"{result.device} in {1000 * (segmented - decoded):.0f} ms by {runner.title}",
         options.opacity,
+        one=result.one,
     )
     files = {s: label_png(labels_of_photo(one, s, photo.size)) for s, one in result.results.items()}
     for stride, contents in (files | {None: png(sheet)}).items():

@@ -52,10 +52,15 @@ class Network:
     outputs: tuple[int, ...]
     modes: Mapping[str, Mode]
 
+    @property
+    def one(self) -> str | None:
+        """The name of its output if it never has another."""
+        return self.title if len(self.outputs) == 1 else None
+
 
 UNTRAINED = Mode(
     "Untrained",
-    "The weights are random: shapes and times are real, the labels mean nothing.",
+    "Random weights: shapes and times are real, the labels mean nothing.",
     trained=False,
 )
 
@@ -71,26 +76,22 @@ NETWORKS: Mapping[str, Network] = {
         {
             "as-published": Mode(
                 "As published",
-                "Three networks, three passes: FCN-16s was trained on from FCN-32s, FCN-8s from "
-                "FCN-16s, so their trunks differ.",
+                "Three networks, each trained on from the coarser one, so their trunks differ.",
                 ("fcn32s", "fcn16s", "fcn8s"),
             ),
             "skips-left-out": Mode(
                 "Skips left out",
-                "The weights of FCN-8s in one pass. The coarser outputs leave its skips out: an "
-                "ablation, not the published FCN-32s and FCN-16s.",
+                "FCN-8s in one pass; the coarser outputs leave its skips out: an ablation.",
                 ("fcn8s",),
             ),
             "at-once": Mode(
                 "At once, skips left out",
-                "FCN-8s trained in one go instead of in three steps, in one pass. The coarser "
-                "outputs leave its skips out.",
+                "FCN-8s trained in one go, in one pass; the coarser outputs leave its skips out.",
                 ("fcn8s-atonce",),
             ),
             "imagenet-trunk": Mode(
                 "ImageNet trunk, scores untrained",
-                "The trunk is that of an ImageNet classifier, the score layers are random: the "
-                "labels mean nothing.",
+                "The trunk is ImageNet's, the scores are random: the labels mean nothing.",
                 ("vgg16-imagenet",),
                 trained=False,
             ),
@@ -106,6 +107,18 @@ NETWORKS: Mapping[str, Network] = {
         },
     ),
     "fcn-googlenet": Network("FCN-GoogLeNet", (32,), {"untrained": UNTRAINED}),
+    "fcn-resnet50": Network(
+        "FCN-ResNet50",
+        (8,),
+        {
+            "as-published": Mode(
+                "As published",
+                "torchvision's, to compare: dilated instead of strided, one output, no skips.",
+                ("fcn-resnet50",),
+            ),
+            "untrained": UNTRAINED,
+        },
+    ),
 }
 """All of them by name. FCN-GoogLeNet's weights were never released."""
 

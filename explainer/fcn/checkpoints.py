@@ -4,8 +4,9 @@ Read are a .caffemodel (`explainer.fcn.caffemodel`), a .pth of PyTorch and .safe
 content. Nothing in a file is run: a .pth is unpickled with `weights_only=True`, which knows tensors
 and containers and refuses everything else.
 
-Understood are the names of the authors' release, which the PyTorch conversions share, and those of
-torchvision's VGG16, an ImageNet classifier whose linear layers become convolutions.
+Understood are the names of the authors' release, which the PyTorch conversions share, those of
+torchvision's VGG16, an ImageNet classifier whose linear layers become convolutions, and those of
+its FCN-ResNet50, whose batch norm is folded into the convolutions.
 """
 
 from collections.abc import Mapping
@@ -25,10 +26,14 @@ from explainer.fcn.geometry import Upsampling
 from explainer.fcn.published import (
     CLASSES,
     DEFINITIONS,
+    RESNET,
     SCORES,
+    AnyFCN,
     PublishedFCN,
+    build,
     initialise,
 )
+from explainer.fcn.resnet import FCNResNet50, folded, torchvision_names
 from explainer.fcn.weights import WeightsError
 
 Values = Mapping[str, Tensor | NDArray[np.float32]]
@@ -80,7 +85,7 @@ class Loaded:
             the score layers are random, and the labels mean nothing.
     """
 
-    network: PublishedFCN
+    network: AnyFCN
     prepared: Prepared
     trained: bool
 
@@ -114,8 +119,9 @@ def read(path: Path) -> Values:
     except (WeightsError, CaffemodelError) as error:
         raise WeightsError(f"{path.name} cannot be used: {error}") from None
     except Exception as error:
-        # Unpickling, zip and safetensors each raise errors of their own for a damaged file.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Unpickling, zip and safetensors each raise errors of their own for a damaged file; after
+        # their first sentence comes advice, partly to trust the file.
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise WeightsError(
             f"{path.name} is damaged, cut short, or holds more than weights ({reason[:200]})"
         ) from None
@@ -139,7 +145,7 @@ def _pth(path: Path, zipped: bool) -> Values:
 
 
 def load(path: Path, name: str = "fcn-vgg16", dtype: torch.dtype = torch.float32) -> Loaded:
-    """A network of the paper with a file's weights: with the score layers that the file has.
+    """A network with a file's weights: with the score layers that the file has.
 
     Args:
         path: of the file.
@@ -150,6 +156,8 @@ def load(path: Path, name: str = "fcn-vgg16", dtype: torch.dtype = torch.float32
         WeightsError: no such file, damaged, or of another network.
     """
     values = read(path)
+    if name == RESNET:
+        return _resnet(path, values, dtype)
     definition = DEFINITIONS[name]
     prepared = Prepared.CAFFE
     if "features.0.weight" in values:
@@ -189,17 +197,51 @@ def untrained(
     strides: tuple[int, ...] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Loaded:
-    """A network of the paper with random weights, to see shapes and times."""
-    network = PublishedFCN(name, strides)
+    """A network with random weights, to see shapes and times."""
+    network = build(name, strides)
     initialise(network)
     network.to(dtype)
     for stride in network.strides:
         network.score_layer(stride).float()
-    return Loaded(_ready(network), Prepared.CAFFE, False)
+    prepared = Prepared.TORCHVISION if name == RESNET else Prepared.CAFFE
+    return Loaded(_ready(network), prepared, False)
 
 
-def _ready(network: PublishedFCN) -> PublishedFCN:
+def _ready(network: AnyFCN) -> AnyFCN:
     return network.eval().requires_grad_(False)
+
+
+def _resnet(path: Path, values: Values, dtype: torch.dtype) -> Loaded:
+    """torchvision's FCN-ResNet50; the auxiliary classifier, used in training only, is left out.
+
+    Raises:
+        WeightsError: the file holds something else.
+    """
+    with torch.device("meta"):
+        network = FCNResNet50()
+    state: dict[str, Tensor] = {}
+    try:
+        for layer, (source, norm) in torchvision_names(network).items():
+            module = network.get_submodule(layer)
+            assert isinstance(module, nn.Conv2d)
+            weight = _fitting(values, f"{source}.weight", tuple(module.weight.shape))
+            outputs = (len(weight),)
+            if norm is None:
+                bias = _fitting(values, f"{source}.bias", outputs)
+            else:
+                parts = ("weight", "bias", "running_mean", "running_var")
+                read_norm = {part: _fitting(values, f"{norm}.{part}", outputs) for part in parts}
+                if (read_norm["running_var"] < 0).any():
+                    raise WeightsError(f"{norm}.running_var has negative numbers")
+                weight, bias = folded(weight, read_norm)
+            kept = torch.float32 if layer == "score" else dtype
+            state |= {f"{layer}.weight": weight.to(kept), f"{layer}.bias": bias.to(kept)}
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path.name} does not hold the weights of FCN-ResNet50: {error}"
+        ) from None
+    network.load_state_dict(state, assign=True)
+    return Loaded(_ready(network), Prepared.TORCHVISION, True)
 
 
 def _renamed(values: Values) -> dict[str, Tensor | NDArray[np.float32]]:

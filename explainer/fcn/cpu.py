@@ -6,7 +6,7 @@ of the time, and much of the rest was the system handing out fresh pages for eve
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -47,35 +47,36 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> bool:
     return works
 
 
-def tune_threads(work: Callable[[], object], repeats: int = 3) -> int:
+def tune_threads(work: Callable[[], object], rounds: int = 3) -> int:
     """Set the number of threads with which `work` is fastest; returns it.
 
     PyTorch takes a thread a core. In a container that may use fewer cores than it sees, or beside
-    slow cores, fewer are faster: halved as long as that gains a tenth. `work` should take some
+    slow cores, fewer are faster: halved as long as that gains a tenth. All numbers take turns, so
+    that what else the machine does for a moment speaks for none of them. `work` should take some
     10 ms; it also warms up.
     """
     work()
-    best = torch.get_num_threads()
-    fastest = _shortest(work, repeats)
-    for threads in _halves(best):
-        torch.set_num_threads(threads)
-        seconds = _shortest(work, repeats)
-        if seconds > 0.9 * fastest:
+    candidates = [torch.get_num_threads()]
+    while candidates[-1] > 1:
+        candidates.append(candidates[-1] // 2)
+    seconds = dict.fromkeys(candidates, float("inf"))
+    for _ in range(rounds):
+        for threads in candidates:
+            torch.set_num_threads(threads)
+            seconds[threads] = min(seconds[threads], _shorter_of_two(work))
+    best = candidates[0]
+    for threads in candidates[1:]:
+        if seconds[threads] > 0.9 * seconds[best]:
             break
-        best, fastest = threads, seconds
+        best = threads
     torch.set_num_threads(best)
     return best
 
 
-def _halves(number: int) -> Iterator[int]:
-    while number > 1:
-        number //= 2
-        yield number
-
-
-def _shortest(work: Callable[[], object], repeats: int) -> float:
+def _shorter_of_two(work: Callable[[], object]) -> float:
+    """Seconds; the first run after a change starts the threads."""
     seconds = []
-    for _ in range(repeats):
+    for _ in range(2):
         began = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - began)

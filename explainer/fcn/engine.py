@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -89,10 +89,14 @@ class Answer:
     @property
     def nbytes(self) -> int:
         """Of the arrays that it keeps."""
-        scores = sum(found.values.nbytes for found in self.result.scores.values())
-        labels = sum(found.nbytes for found in self.result.labels.values())
-        # Sums and upsampled maps are derived when asked for, and then kept too.
-        return 3 * scores + labels + (0 if self.pixels is None else self.pixels.nbytes)
+        return self.result.nbytes + (0 if self.pixels is None else self.pixels.nbytes)
+
+
+class Sized(Protocol):
+    """An answer that can be remembered: it tells how much memory it keeps."""
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(eq=False)
@@ -189,22 +193,21 @@ class Engine:
         Raises:
             Busy: too many sessions wait.
         """
-        key = self._key(photo)
+        key = key_of(photo, self.weights)
         ticket: Ticket[Answer] = Ticket(session, None, photo, key, self)
-        known = self.remembered.get(key, session)
-        if known is not None:
-            self._cancel_waiting(session)
-            ticket._future.set_result(known)
-            return ticket
-        return self._queue(ticket)
+        return self._remembered_or_queued(ticket)
 
-    def run(self, session: Hashable, work: Callable[[Any], T]) -> Ticket[T]:
+    def run(self, session: Hashable, work: Callable[[Any], T], key: str = "") -> Ticket[T]:
         """Queue other work with the network, alone in its turn: `work(network)`.
+
+        Args:
+            key: of `key_of`, under which the answer is remembered, which then tells its `nbytes`;
+                without one it is not.
 
         Raises:
             Busy: too many sessions wait.
         """
-        return self._queue(Ticket(session, work, None, "", self))
+        return self._remembered_or_queued(Ticket(session, work, None, key, self))
 
     def leave(self, session: Hashable) -> None:
         """The visitor has gone: forget what waits, and what was remembered for nobody else."""
@@ -224,10 +227,13 @@ class Engine:
             ticket._future.cancel()
         self._thread.join()
 
-    def _key(self, photo: Photo) -> str:
-        digest = hashlib.blake2b(np.ascontiguousarray(photo).data, digest_size=20)
-        digest.update(f"{photo.shape} {self.weights}".encode())
-        return digest.hexdigest()
+    def _remembered_or_queued(self, ticket: Ticket[T]) -> Ticket[T]:
+        known = self.remembered.get(ticket.key, ticket.session)
+        if known is None:
+            return self._queue(ticket)
+        self._cancel_waiting(ticket.session)
+        ticket._future.set_result(known)
+        return ticket
 
     def _queue(self, ticket: Ticket[T]) -> Ticket[T]:
         with self._changed:
@@ -308,7 +314,7 @@ class Engine:
             work = batch[0].work
             if work is not None:
                 answer = work(self._network)
-                self._computed(batch)
+                self._computed(batch, {batch[0].key: answer})
                 batch[0]._future.set_result(answer)
                 return None
             photos = {ticket.key: ticket.photo for ticket in batch if ticket.photo is not None}
@@ -323,11 +329,7 @@ class Engine:
             except Exception as error:
                 self._fail(batch, error)
                 return
-            with self._changed:  # so that nobody leaves in between
-                for ticket in batch:
-                    if not ticket._left:
-                        self.remembered.put(ticket.key, ticket.session, answers[ticket.key])
-                self._computing.difference_update(batch)
+            self._computed(batch, answers)
             for ticket in batch:
                 ticket._future.set_result(answers[ticket.key])
 
@@ -340,14 +342,14 @@ class Engine:
         try:
             collect = network.launch(photos)
         except torch.OutOfMemoryError:
-            _free_memory()
+            free_memory()
             return lambda: self._with_less_memory(network, photos)
 
         def answers() -> list[Answer]:
             try:
                 results = collect()
             except torch.OutOfMemoryError:
-                _free_memory()
+                free_memory()
                 return self._with_less_memory(network, photos)
             return [_answer(result) for result in results]
 
@@ -371,7 +373,7 @@ class Engine:
             try:
                 (result,) = network.launch([smaller])()
             except torch.OutOfMemoryError:
-                _free_memory()
+                free_memory()
                 continue
             note = (
                 f"The memory of {network.device} did not suffice for {photo.shape[1]}×"
@@ -392,19 +394,22 @@ class Engine:
         answer = _answer(result)
         return [replace(answer, notes=(*answer.notes, note))]
 
-    def _computed(self, batch: list[Ticket[Any]]) -> None:
-        with self._changed:
+    def _computed(self, batch: list[Ticket[Any]], answers: Mapping[str, Any]) -> None:
+        with self._changed:  # so that nobody leaves in between
+            for ticket in batch:
+                if ticket.key and ticket.key in answers and not ticket._left:
+                    self.remembered.put(ticket.key, ticket.session, answers[ticket.key])
             self._computing.difference_update(batch)
 
     def _fail(self, batch: list[Ticket[Any]], error: Exception) -> None:
-        self._computed(batch)
+        self._computed(batch, {})
         for ticket in batch:
             ticket._future.set_exception(error)
 
 
 @dataclass
 class _Entry:
-    answer: Answer
+    answer: Sized
     holders: set[Hashable]
 
 
@@ -427,8 +432,8 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str, session: Hashable) -> Answer | None:
-        """The answer, held from now on for this session too."""
+    def get(self, key: str, session: Hashable) -> Any:
+        """The answer, held from now on for this session too; None where there is none."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -437,7 +442,7 @@ class Remembered:
             entry.holders.add(session)
             return entry.answer
 
-    def put(self, key: str, session: Hashable, answer: Answer) -> None:
+    def put(self, key: str, session: Hashable, answer: Sized) -> None:
         """Remember an answer for a session."""
         with self._lock:
             if key in self._entries:
@@ -464,7 +469,18 @@ def _answer(found: Segmentation | Answer) -> Answer:
     return found if isinstance(found, Answer) else Answer(found)
 
 
-def _free_memory() -> None:
+def key_of(photo: Photo, network: str) -> str:
+    """The key of what a network makes of a photo.
+
+    Args:
+        network: tells it, its weights, and how it is run, apart from others.
+    """
+    digest = hashlib.blake2b(np.ascontiguousarray(photo).data, digest_size=20)
+    digest.update(f"{photo.shape} {network}".encode())
+    return digest.hexdigest()
+
+
+def free_memory() -> None:
     """Give what the allocator keeps back to the device."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -21,6 +21,8 @@ from torch.nn import functional as F
 
 from explainer.fcn.geometry import PIXELS, Lattice, Upsampling, bilinear_upsampling
 from explainer.fcn.network import upsample
+from explainer.fcn.resnet import FCNResNet50
+from explainer.fcn.resnet import path as resnet_path
 from explainer.ops.receptive import Layer, receptive_fields
 
 PADDING = 100
@@ -301,6 +303,9 @@ class PublishedFCN(nn.Module):
         ValueError: a stride that the network has no scores of.
     """
 
+    fades = True
+    """Beyond the outermost cells the outputs' scores fade to 0."""
+
     def __init__(
         self,
         name: str = "fcn-vgg16",
@@ -418,8 +423,21 @@ class PublishedFCN(nn.Module):
         return found | {"upscore": self.final.kernel}
 
 
+RESNET = "fcn-resnet50"
+"""The name of torchvision's network, which stands beside those of the paper."""
+
+AnyFCN = PublishedFCN | FCNResNet50
+
+
+def build(name: str, strides: tuple[int, ...] | None = None) -> AnyFCN:
+    """A network by name, with PyTorch's random weights; strides as `PublishedFCN` takes them."""
+    return FCNResNet50() if name == RESNET else PublishedFCN(name, strides)
+
+
 def path(name: str) -> tuple[Layer, ...]:
     """The layers of a network that see most, first to last, named as their blocks."""
+    if name == RESNET:
+        return resnet_path()
     with torch.device("meta"):
         stages = DEFINITIONS[name].build()
     return tuple(
@@ -430,14 +448,19 @@ def path(name: str) -> tuple[Layer, ...]:
 
 
 def figures(name: str) -> Figures:
-    """The figures of a network, computed from its definition."""
-    definition = DEFINITIONS[name]
+    """The figures of a network, computed from its definition; the skips' scores left out."""
     with torch.device("meta"):
-        network = PublishedFCN(name, (32,))
-    depth = sum(len(s.block.path) for s in network.stages if isinstance(s.block, Conv | Inception))
-    last = receptive_fields((*path(name), *definition.dropped))[-1]
+        network = build(name, (32,))
     parameters = sum(weights.numel() for weights in network.parameters())
-    return Figures(parameters, depth + 1, last.size, last.stride)
+    layers = path(name)
+    if isinstance(network, FCNResNet50):
+        depth = sum(layer.name != "pool" for layer in layers)
+    else:
+        convs = [s.block for s in network.stages if isinstance(s.block, Conv | Inception)]
+        depth = sum(len(block.path) for block in convs) + 1
+        layers = (*layers, *DEFINITIONS[name].dropped)
+    last = receptive_fields(layers)[-1]
+    return Figures(parameters, depth, last.size, last.stride)
 
 
 @dataclass(frozen=True)
@@ -467,7 +490,7 @@ class Work:
 def work(name: str, height: int, width: int, strides: tuple[int, ...] | None = None) -> Work:
     """What a pass over a photo costs, from the shapes alone: nothing is computed."""
     with torch.device("meta"):
-        network = PublishedFCN(name, strides)
+        network = build(name, strides)
         photo = torch.empty(1, 3, height, width)
     counts: dict[str, int] = {}
     running = largest = 0

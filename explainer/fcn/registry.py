@@ -26,6 +26,13 @@ from urllib.parse import urlsplit
 VARIABLE = "EXPLAINER_CACHE"
 """Environment variable that names the folder of downloaded weights."""
 
+SUFFIXES = (".caffemodel", ".pth", ".pt", ".safetensors")
+"""Of files of one's own."""
+
+LARGEST = 4 * 2**30
+"""Bytes of a file of one's own, which may hold an optimiser's state too. The largest published one
+has an eighth; a checksum of more would take minutes."""
+
 TIMEOUT = 20
 """Seconds without a byte after which a host is given up; a cancelled download may take as long."""
 
@@ -35,6 +42,10 @@ MEGABYTE = 10**6
 
 class FileError(ValueError):
     """A file of weights cannot be had; the message says why and what to do."""
+
+
+class UnknownFile(FileError):
+    """A file that is none of the published ones."""
 
 
 class Cancelled(Exception):
@@ -76,7 +87,7 @@ class Checkpoint:
 
     Attributes:
         title: their name.
-        network: whose they are, a key of `explainer.fcn.published.DEFINITIONS`.
+        network: whose they are, a key of `explainer.fcn.catalogue.NETWORKS`.
         stride: of the output that they were trained for; None for an ImageNet classifier, which
             gives the trunk only.
         files: the same weights in different files, in the order in which they are looked for.
@@ -100,6 +111,11 @@ class Checkpoint:
     def size(self) -> int:
         """About how many bytes a download has."""
         return self.files[0].size
+
+
+Check = Callable[[Path, str], object]
+"""Reads a file as the weights of a network of `explainer.fcn.catalogue`, and raises a ValueError
+where it does not hold them: `explainer.fcn.checkpoints.load`."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +262,21 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         ),
         "torchvision, BSD-3; trained on ImageNet.",
     ),
+    "fcn-resnet50": Checkpoint(
+        "FCN-ResNet50",
+        "fcn-resnet50",
+        8,
+        (
+            File(
+                "fcn_resnet50_coco-1167a1af.pth",
+                ("https://download.pytorch.org/models/fcn_resnet50_coco-1167a1af.pth",),
+                142 * MEGABYTE,
+                (("sha256", "1167a1af"),),
+            ),
+        ),
+        "torchvision, BSD-3; trained on the photos of COCO that show VOC's classes. Its mean IU of "
+        "60.5 was measured on COCO's validation photos, so it cannot be compared with the others.",
+    ),
 }
 """Every file of weights that is known, by a short name."""
 
@@ -303,41 +334,123 @@ def verified(checkpoint: Checkpoint, folder: Path | None = None) -> Path:
     )
 
 
-def adopt(path: Path, folder: Path | None = None) -> tuple[str, Path]:
+def adopt(
+    path: Path, folder: Path | None = None, *, check: Check = lambda path, network: None
+) -> tuple[str, Path]:
     """Copies a file into the folder (by default the cache), if it is a published one.
 
-    It is told by its checksum, where none is known by its name.
+    It is told by its checksum, where none is known by its name and what `check` says.
 
     Returns:
         The key of the checkpoint, and the copy.
 
     Raises:
-        FileError: it cannot be read, is none of the known files, or the disk is full.
+        UnknownFile: it is none of the published files.
+        FileError: it cannot be read or copied.
+        ValueError: as `check` does.
     """
     folder = folder or cache_folder()
+    _ordinary(path)
     try:
         digest = _digests(path)
         for key, checkpoint in CHECKPOINTS.items():
             for file in checkpoint.files:
                 if file.matches(digest) if file.checksums else path.name == file.name:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    _room(folder, path.stat().st_size)
-                    with _temporary(folder) as copy:
-                        shutil.copyfile(path, copy)
-                        os.replace(copy, folder / file.name)
+                    if not file.checksums:
+                        check(path, checkpoint.network)
+                    _copy(path, folder / file.name)
                     return key, folder / file.name
     except OSError as error:
         raise FileError(
             f"{path} cannot be copied to {folder}: {error.strerror or error}."
         ) from None
     known = ", ".join(f.name for c in CHECKPOINTS.values() for f in c.files)
-    raise FileError(f"{path.name} is none of the files that are known: {known}.")
+    raise UnknownFile(f"{path.name} is none of the files that are known: {known}.")
+
+
+def keep(path: Path, folder: Path | None = None) -> Path:
+    """Copies a file of one's own into the folder (by default the cache), under its own name.
+
+    Raises:
+        FileError: it cannot be read or copied, its name does not end as those of weights do or is
+            that of a published file, or there is one of that name.
+    """
+    folder = folder or cache_folder()
+    _ordinary(path)
+    if path.suffix not in SUFFIXES:
+        raise FileError(f"{path.name} does not end in {', '.join(SUFFIXES)}.")
+    if path.name in _published():
+        raise FileError(
+            f"{path.name} is the name of a published file, but its checksum differs: give your "
+            "own file another name."
+        )
+    if (folder / path.name).exists():
+        raise FileError(f"{path.name} is there already: give the new file another name.")
+    try:
+        _copy(path, folder / path.name)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be copied to {folder}: {error.strerror or error}."
+        ) from None
+    return folder / path.name
+
+
+def own_files(folder: Path | None = None) -> dict[str, Path]:
+    """The files in the folder (by default the cache) that are no published ones, by name."""
+    folder = folder or cache_folder()
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: path
+        for path in sorted(folder.iterdir())
+        if path.suffix in SUFFIXES and path.name not in _published() and path.is_file()
+    }
+
+
+def received(checkpoint: Checkpoint, folder: Path | None = None) -> int:
+    """The bytes of an interrupted download that the next one goes on from."""
+    folder = folder or cache_folder()
+    parts = (folder / f"{file.name}.part" for file in checkpoint.files if file.checksums)
+    return next((part.stat().st_size for part in parts if part.is_file()), 0)
+
+
+def _published() -> set[str]:
+    return {file.name for checkpoint in CHECKPOINTS.values() for file in checkpoint.files}
+
+
+def _ordinary(path: Path) -> None:
+    """Does nothing for an ordinary file that weights may be in.
+
+    Raises:
+        FileError: it is a folder, a device, a pipe (which might never end), too large, or not
+            there.
+    """
+    try:
+        ordinary = path.is_file()
+    except (OSError, ValueError):  # a name that no system has
+        ordinary = False
+    if not ordinary:
+        raise FileError(f"{path} is not a file on this computer.")
+    if (size := path.stat().st_size) > LARGEST:
+        raise FileError(
+            f"{path.name} has {_mb(size)}: weights of these networks have at most {_mb(LARGEST)}."
+        )
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copies a file; under the target's name stands all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _room(target.parent, path.stat().st_size)
+    with _temporary(target.parent) as copy:
+        shutil.copyfile(path, copy)
+        os.replace(copy, target)
 
 
 def fetch(
     checkpoint: Checkpoint,
     folder: Path | None = None,
     *,
+    check: Check = lambda path, network: None,
     progress: Callable[[Progress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
@@ -347,6 +460,7 @@ def fetch(
     a time in this process; a second caller waits for the first and finds the file.
 
     Args:
+        check: reads a file without a known checksum before it gets its name.
         progress: is called often, from this thread.
         cancelled: is asked as often; the download ends soon after it says yes.
 
@@ -365,7 +479,14 @@ def fetch(
         for file, url in checkpoint.sources:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                return _fetched(file, url, folder, progress, cancelled)
+                return _fetched(
+                    file,
+                    url,
+                    folder,
+                    lambda part: check(part, checkpoint.network),
+                    progress,
+                    cancelled,
+                )
             except _HostError as error:
                 reasons.append(f"{urlsplit(url).hostname}: {error}")
             except OSError as error:
@@ -396,6 +517,7 @@ def _fetched(
     file: File,
     url: str,
     folder: Path,
+    check: Callable[[Path], object],
     progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
 ) -> Path:
@@ -404,6 +526,10 @@ def _fetched(
         # Without a checksum nobody could tell whether two parts belong together: from the start.
         with _temporary(folder) as part:
             _download(file, url, part, progress, cancelled)
+            try:
+                check(part)
+            except ValueError as error:
+                raise _HostError(f"sent something else ({error})") from None
             os.replace(part, target)
         return target
     part = folder / f"{file.name}.part"
@@ -414,7 +540,7 @@ def _fetched(
         if not resumed:
             raise _HostError("sent another file (the checksum differs)")
         # What was there before may have been wrong.
-        return _fetched(file, url, folder, progress, cancelled)
+        return _fetched(file, url, folder, check, progress, cancelled)
     os.replace(part, target)
     return target
 

@@ -128,13 +128,15 @@ def panel(
     caption: str = "",
     opacity: float = 0.55,
     own_size: bool = False,
+    one: str | None = None,
 ) -> Image.Image:
     """The photo and the outputs side by side, with titles, the classes found and a caption.
 
     The outputs come with the largest stride first; the legend has the share of the pixels of each
     class in the one with the smallest. Very wide photos are stacked in two columns or one. The
     pictures are fitted into a sheet 2400 pixels wide; with own_size each has the size of `pixels`,
-    and type and margins grow along.
+    and type and margins grow along. A network with one output gives its title (`one`); else the
+    outputs are FCN-32s, FCN-16s, FCN-8s.
 
     Raises:
         ValueError: labels_by_stride is empty.
@@ -163,7 +165,7 @@ def panel(
         photo = photo.resize(shown, Image.Resampling.LANCZOS)
     above = title + round(20 * unit)
     row_height = above + shown[1] + gutter
-    legend = _legend(labels_by_stride, inner, unit)
+    legend = _legend(labels_by_stride, one or f"FCN-{min(labels_by_stride)}s", inner, unit)
     lines = _wrapped(_drawable(caption), _font(round(_CAPTION * unit)), inner)
     bottom = margin + -(-count // columns) * row_height + legend.height
     space = round(16 * unit)
@@ -175,7 +177,7 @@ def panel(
     for index, (name, labels) in enumerate([("Photo", None), *outputs]):
         x = left + index % columns * (cell + gutter)
         y = margin + index // columns * row_height
-        text = "Photo" if labels is None else f"FCN-{name}s"
+        text = "Photo" if labels is None else one or f"FCN-{name}s"
         draw.text((x, y), text, _INK, _font(title), anchor="lt")
         y += above
         picture = photo
@@ -197,7 +199,7 @@ def percent(share: float) -> str:
 
 
 def _legend(
-    labels_by_stride: Mapping[int, NDArray[np.uint8]], width: int, unit: float
+    labels_by_stride: Mapping[int, NDArray[np.uint8]], name: str, width: int, unit: float
 ) -> Image.Image:
     finest = min(labels_by_stride)
     shares = class_shares(labels_by_stride[finest])
@@ -208,7 +210,7 @@ def _legend(
     font, small = _font(round(_LEGEND * unit)), _font(round(_CAPTION * unit))
     chip, line, gap = round(_LEGEND * unit), round(1.7 * _LEGEND * unit), round(14 * unit)
     entries = [(CLASSES[label], shares[label], tuple(PALETTE[label])) for label in objects]
-    heading = f"Share of the pixels, FCN-{finest}s"
+    heading = f"Share of the pixels, {name}"
     if not entries:
         heading = f"None of the {len(CLASSES) - 1} classes found"
     places, x, y = [], round(small.getlength(heading)) + chip, 0

@@ -29,10 +29,32 @@ SKIP_NAMES: dict[int, str] = {32: "stride 32", 16: "pool4", 8: "pool3"}
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """Scores (classes, rows, columns) float32, and where the cells sit in the photo."""
+    """Scores (classes, rows, columns) float32, and where the cells sit in the photo.
+
+    Attributes:
+        fades: what is read beyond the outermost cells. A transposed convolution fades to 0 there,
+            within one cell; interpolation with `align_corners=False` keeps their values.
+    """
 
     values: NDArray[np.float32]
     lattice: Lattice
+    fades: bool = True
+
+    def reads(self, pixel: float, axis: int) -> Iterator[tuple[int, float]]:
+        """The cells beside a pixel coordinate along an axis (1: rows, 2: columns).
+
+        With their bilinear weights, zeros left out.
+        """
+        cells = self.values.shape[axis]
+        place = self.lattice.cell(pixel)
+        if not self.fades:
+            place = min(max(place, 0), cells - 1)
+        low = math.floor(place)
+        rest = place - low
+        if 0 <= low < cells:
+            yield low, 1 - rest
+        if rest > 0 and 0 <= low + 1 < cells:
+            yield low + 1, rest
 
 
 @dataclass(frozen=True)
@@ -82,16 +104,6 @@ class Ledger:
         return sum(part.value for part in self.parts)
 
 
-def _corners(position: float, cells: int) -> Iterator[tuple[int, float]]:
-    """The cells beside a fractional cell coordinate with their linear weights, zeros left out."""
-    low = math.floor(position)
-    rest = position - low
-    if 0 <= low < cells:
-        yield low, 1 - rest
-    if rest > 0 and 0 <= low + 1 < cells:
-        yield low + 1, rest
-
-
 @dataclass(frozen=True)
 class Segmentation:
     """The outputs for one photo.
@@ -117,7 +129,7 @@ class Segmentation:
     def sums(self) -> dict[int, ScoreMap]:
         """The scores of each output on its own lattice: 2× the coarser sum plus the own scores."""
         fused = fuse(self._tensors, self._lattices)
-        return {s: ScoreMap(fused[s][0].numpy(), self.scores[s].lattice) for s in fused}
+        return {s: replace(self.scores[s], values=fused[s][0].numpy()) for s in fused}
 
     @cached_property
     def upsampled(self) -> dict[int, ScoreMap]:
@@ -139,6 +151,13 @@ class Segmentation:
     def _tensors(self) -> dict[int, torch.Tensor]:
         return {s: torch.from_numpy(scores.values)[None] for s, scores in self.scores.items()}
 
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays that it keeps."""
+        scores = sum(found.values.nbytes for found in self.scores.values())
+        # Sums and upsampled maps are derived when asked for, and then kept too.
+        return 3 * scores + sum(found.nbytes for found in self.labels.values())
+
     def _weights(self, stride: int, output: int, pixel: int, axis: int) -> dict[int, float]:
         """The cells of a map, and their weights, that reach a pixel of an output, along one axis.
 
@@ -151,8 +170,7 @@ class Segmentation:
             scores = self.scores[step]
             coarser: dict[int, float] = {}
             for cell, weight in weights.items():
-                place = scores.lattice.cell(fine.pixel(cell))
-                for below, part in _corners(place, scores.values.shape[axis]):
+                for below, part in scores.reads(fine.pixel(cell), axis):
                     coarser[below] = coarser.get(below, 0.0) + weight * part
             weights, fine = coarser, scores.lattice
         return weights
@@ -236,7 +254,7 @@ class Segmentation:
             if scores[stride] is self.scores[stride].values:
                 scores[stride] = scores[stride].copy()
             scores[stride][:, row, column] = 0
-        changed = {s: ScoreMap(values, self.scores[s].lattice) for s, values in scores.items()}
+        changed = {s: replace(self.scores[s], values=values) for s, values in scores.items()}
         # A new object, so that sums and upsampled maps are not those of the old one.
         result = replace(self, scores=changed, labels={}, timings={})
         with torch.inference_mode():
@@ -253,3 +271,88 @@ class Segmentation:
                 int(index): float(counts[index] / counts.sum()) for index in np.flatnonzero(counts)
             }
         return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a network gives for a photo.
+
+    Attributes:
+        title: of the network and its mode.
+        says: the mode in a sentence.
+        results: by stride of the output, the segmentation that it belongs to. As published, each
+            output comes from a pass of its own; else all are the same object.
+        peak: bytes on the GPU at most during the run, None elsewhere.
+        trained: whether the labels mean something.
+        one: the name of the output where there is only one, "FCN-AlexNet".
+    """
+
+    title: str
+    says: str
+    results: Mapping[int, Segmentation]
+    peak: int | None = None
+    trained: bool = True
+    one: str | None = None
+
+    @classmethod
+    def single(cls, result: Segmentation, title: str = "", says: str = "") -> "Run":
+        """The outputs of one pass."""
+        return cls(title, says, dict.fromkeys(sorted(result.scores, reverse=True), result))
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Strides of the outputs, coarse to fine."""
+        return tuple(sorted(self.results, reverse=True))
+
+    def name(self, stride: int) -> str:
+        """What an output is called: "FCN-8s"."""
+        return self.one or f"FCN-{stride}s"
+
+    @property
+    def passes(self) -> int:
+        """How many passes gave the outputs."""
+        return len({id(result) for result in self.results.values()})
+
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays that it keeps."""
+        return sum({id(result): result.nbytes for result in self.results.values()}.values())
+
+    @property
+    def finest(self) -> Segmentation:
+        """The segmentation of the finest output: its scores can be taken apart by skips."""
+        return self.results[min(self.results)]
+
+    @property
+    def labels(self) -> dict[int, NDArray[np.uint8]]:
+        """(height, width) uint8 by stride of the output."""
+        return {stride: result.labels[stride] for stride, result in self.results.items()}
+
+    @property
+    def height(self) -> int:
+        """Of the photo, in pixels."""
+        return self.finest.height
+
+    @property
+    def width(self) -> int:
+        """Of the photo, in pixels."""
+        return self.finest.width
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.finest.classes
+
+    @property
+    def device(self) -> str:
+        """Where the network ran."""
+        return self.finest.device
+
+    @cached_property
+    def timings(self) -> dict[str, float]:
+        """Seconds by part of the net, those of several passes added."""
+        total: dict[str, float] = {}
+        for result in {id(result): result for result in self.results.values()}.values():
+            for part, seconds in result.timings.items():
+                total[part] = total.get(part, 0.0) + seconds
+        return total

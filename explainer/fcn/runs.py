@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,9 @@ from explainer.fcn.device import choose
 from explainer.fcn.geometry import PIXELS
 from explainer.fcn.labels import label_map, label_maps
 from explainer.fcn.network import fuse
+from explainer.fcn.published import PublishedFCN
 from explainer.fcn.registry import CHECKPOINTS, verified
-from explainer.fcn.result import ScoreMap, Segmentation
+from explainer.fcn.result import Run, ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES
 from explainer.fcn.weights import WeightsError
 
@@ -27,7 +26,7 @@ Segment = Callable[[NDArray[np.uint8]], Segmentation]
 
 
 class PublishedSegmenter:
-    """A network of the paper on a device. Calls from several threads are safe.
+    """A network of the paper, or FCN-ResNet50, on a device. Calls from several threads are safe.
 
     Args:
         loaded: the network; it is moved to the device.
@@ -75,76 +74,19 @@ class PublishedSegmenter:
             batch = batch.contiguous(memory_format=torch.channels_last)
             after("prepare")
             scores = self.network(batch, after)
-            if self.network.learned:
+            if isinstance(self.network, PublishedFCN) and self.network.learned:
                 finest = self.network.strides[-1]
                 full = self.network.output(scores, height, width)[0].contiguous()
                 maps = {finest: ScoreMap(full.cpu().numpy(), PIXELS)}
                 labels = {finest: label_map(full, 1, height, width).cpu().numpy()}
             else:
-                lattices = self.network.lattices
-                maps = {s: ScoreMap(scores[s][0].cpu().numpy(), lattices[s]) for s in scores}
+                lattices, fades = self.network.lattices, self.network.fades
+                maps = {s: ScoreMap(scores[s][0].cpu().numpy(), lattices[s], fades) for s in scores}
                 sums = {s: found[0] for s, found in fuse(scores, lattices).items()}
                 found = label_maps(sums, height, width, lattices)
                 labels = {s: label.cpu().numpy() for s, label in found.items()}
             after("labels")
         return Segmentation(height, width, CLASSES, maps, labels, timings, self.device)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a network gives for a photo.
-
-    Attributes:
-        title: of the network and its mode.
-        says: the mode in a sentence.
-        results: by stride of the output, the segmentation that it belongs to. As published, each
-            output comes from a pass of its own; else all are the same object.
-        peak: bytes on the GPU at most during the run, None elsewhere.
-    """
-
-    title: str
-    says: str
-    results: Mapping[int, Segmentation]
-    peak: int | None = None
-
-    @property
-    def finest(self) -> Segmentation:
-        """The segmentation of the finest output: its scores can be taken apart by skips."""
-        return self.results[min(self.results)]
-
-    @property
-    def labels(self) -> dict[int, NDArray[np.uint8]]:
-        """(height, width) uint8 by stride of the output."""
-        return {stride: result.labels[stride] for stride, result in self.results.items()}
-
-    @property
-    def height(self) -> int:
-        """Of the photo, in pixels."""
-        return self.finest.height
-
-    @property
-    def width(self) -> int:
-        """Of the photo, in pixels."""
-        return self.finest.width
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Their names."""
-        return self.finest.classes
-
-    @property
-    def device(self) -> str:
-        """Where the network ran."""
-        return self.finest.device
-
-    @cached_property
-    def timings(self) -> dict[str, float]:
-        """Seconds by part of the net, those of several passes added."""
-        total: dict[str, float] = {}
-        for result in {id(result): result for result in self.results.values()}.values():
-            for part, seconds in result.timings.items():
-                total[part] = total.get(part, 0.0) + seconds
-        return total
 
 
 class Runner:
@@ -156,13 +98,22 @@ class Runner:
         passes: what segments, by stride of the output; the same object where one pass gives
             several.
         trained: whether the labels mean something.
+        one: the name of the output where the network never has another.
     """
 
-    def __init__(self, title: str, says: str, passes: Mapping[int, Segment], trained: bool = True):
+    def __init__(
+        self,
+        title: str,
+        says: str,
+        passes: Mapping[int, Segment],
+        trained: bool = True,
+        one: str | None = None,
+    ):
         self.title = title
         self.says = says
         self.passes = dict(passes)
         self.trained = trained
+        self.one = one
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -185,7 +136,7 @@ class Runner:
                 done[id(segment)] = segment(pixels)
             results[stride] = done[id(segment)]
         peak = torch.cuda.max_memory_allocated() if counting else None
-        return Run(self.title, self.says, results, peak)
+        return Run(self.title, self.says, results, peak, self.trained, self.one)
 
 
 def load(
@@ -213,7 +164,7 @@ def load(
         ValueError: no such network, mode or device.
     """
     mode, chosen = mode_of(network, mode)
-    title = NETWORKS[network].title
+    title, one = NETWORKS[network].title, NETWORKS[network].one
     if network == SMALL:
         small = segmenter.Segmenter.load(weights=weights, device=device)
         return Runner(title, chosen.says, dict.fromkeys(NETWORKS[SMALL].outputs, small))
@@ -226,10 +177,10 @@ def load(
             says += " They have no score layers: these are random, and the labels mean nothing."
         elif len(loaded.network.strides) > 1:
             says += " Outputs coarser than the file's own leave its skips out."
-        return _one_pass(f"{title}, {weights.name}", says, loaded, device)
+        return _one_pass(f"{title}, {weights.name}", says, loaded, device, one)
     name = f"{title}, {chosen.title[0].lower()}{chosen.title[1:]}"
     if not chosen.checkpoints:
-        return _one_pass(name, chosen.says, untrained(network, dtype=dtype), device)
+        return _one_pass(name, chosen.says, untrained(network, dtype=dtype), device, one)
     paths = {key: verified(CHECKPOINTS[key], folder) for key in chosen.checkpoints}
     nets = {key: load_checkpoint(path, network, dtype) for key, path in paths.items()}
     for key, loaded in nets.items():
@@ -240,7 +191,7 @@ def load(
                 "those of another output"
             )
     if len(nets) == 1:
-        return _one_pass(name, chosen.says, next(iter(nets.values())), device)
+        return _one_pass(name, chosen.says, next(iter(nets.values())), device, one)
     return Runner(
         name,
         chosen.says,
@@ -248,8 +199,8 @@ def load(
     )
 
 
-def _one_pass(title: str, says: str, loaded: Loaded, device: str) -> Runner:
+def _one_pass(title: str, says: str, loaded: Loaded, device: str, one: str | None) -> Runner:
     segment = PublishedSegmenter(loaded, device)
     strides = loaded.network.strides
     outputs = strides[-1:] if loaded.network.learned else strides
-    return Runner(title, says, dict.fromkeys(outputs, segment), loaded.trained)
+    return Runner(title, says, dict.fromkeys(outputs, segment), loaded.trained, one)

@@ -12,6 +12,13 @@ import streamlit as st
 
 Value = TypeVar("Value")
 
+LIVE = "live"
+"""The part of a lesson page that follows its controls (`lesson.live`), by Streamlit's key."""
+
+# Under these keys of the session: the controls themselves have to be drawn anew; all of the page
+# has been drawn since the last visit or change.
+_REDRAW, _COMPLETE = "redraw", "complete"
+
 
 @dataclass(frozen=True)
 class Control(Generic[Value]):
@@ -84,10 +91,12 @@ class Choice(Control[str]):
     Attributes:
         options: the words, which are also what the address says.
         kind: side by side, or in a menu.
+        numbered: whether each stands behind the key that chooses it.
     """
 
     options: Sequence[str] = ()
     kind: Literal["row", "menu"] = "row"
+    numbered: bool = False
 
     def parse(self, text: str) -> str | None:
         return text if text in self.options else None
@@ -110,6 +119,7 @@ class Choice(Control[str]):
         return st.segmented_control(
             self.label,
             self.options,
+            format_func=self._with_number if self.numbered else str,
             default=self.default,
             key=self.name,
             help=self.help,
@@ -118,6 +128,9 @@ class Choice(Control[str]):
             on_change=on_change,
             **options,
         )
+
+    def _with_number(self, option: str) -> str:
+        return f"{self.options.index(option) + 1} · {option}"
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,7 @@ class Controls:
         controls: all that `draw` may draw.
         extras: further parameters that are no widgets (pinned cell, edited values), and how to
             check each: a function from its text to whether the page can use it.
+        framing: those on which it depends which controls are drawn, and how.
     """
 
     def __init__(
@@ -157,10 +171,12 @@ class Controls:
         page: str,
         controls: Sequence[Control],
         extras: Mapping[str, Callable[[str], bool]] | None = None,
+        framing: Sequence[str] = (),
     ) -> None:
         self.page = page
         self.controls = {control.name: control for control in controls}
         self.extras = dict(extras or {})
+        self.framing = frozenset(framing)
 
     def enter(self) -> None:
         """Take up the address when the visitor comes to the page; the first call of its script.
@@ -169,8 +185,10 @@ class Controls:
         the next. What the address says counts; without it, what the visitor left here.
         """
         state = st.session_state
+        state.pop(_REDRAW, None)
+        state[_COMPLETE] = False
         if state.get("here") == self.page:
-            self._remember()
+            self.remember()
             return
         state["here"] = self.page
         named = {*self.controls, *self.extras} & set(st.query_params)
@@ -195,11 +213,19 @@ class Controls:
                     f"The link gives {name} in a form that this page cannot read, so it is left "
                     "out."
                 )
-        self._remember()
+        self.remember()
 
     def draw(self, name: str, **options: Any) -> Any:
         """Draw one control; its value."""
-        return self.controls[name].draw(lambda: self._changed(name), **options)
+
+        def changed() -> None:
+            # A notice that goes, and controls that change, stand outside the live part; and a run
+            # that this one has cut short left something undrawn.
+            whole = self._forget_notice(name) or name in self.framing
+            if not whole and st.session_state[_COMPLETE]:
+                st.rerun(LIVE)
+
+        return self.controls[name].draw(changed, **options)
 
     def __getitem__(self, name: str) -> Any:
         """The value of a control or of an extra ("" if the address has none)."""
@@ -222,7 +248,8 @@ class Controls:
                 st.query_params[name] = value
             elif name in st.query_params:
                 del st.query_params[name]
-            self._changed(name)
+            if self._forget_notice(name) or name in self.controls or name in self.framing:
+                st.session_state[_REDRAW] = True
 
     def preset(self, **values: Any) -> None:
         """Set every control and extra of the page: those not named get their default."""
@@ -234,15 +261,27 @@ class Controls:
         for text in st.session_state.get("notices", {}).values():
             st.warning(text, icon=":material/link_off:")
 
-    def _changed(self, name: str) -> None:
-        st.session_state.get("notices", {}).pop(name, None)
+    def refresh(self) -> None:
+        """Run the whole page where more than its live part has changed; the first call in that."""
+        if st.session_state.pop(_REDRAW, False):
+            st.rerun()
+        self.remember()
 
-    def _remember(self) -> None:
+    def _forget_notice(self, name: str) -> bool:
+        return st.session_state.get("notices", {}).pop(name, None) is not None
+
+    def remember(self) -> None:
+        """Keep the state of the page for when the visitor comes back to it."""
         values = {
             name: st.session_state[name] for name in self.controls if name in st.session_state
         }
         extras = {name: st.query_params[name] for name in self.extras if name in st.query_params}
         st.session_state.setdefault("kept", {})[self.page] = values | extras
+
+
+def complete() -> None:
+    """Say that all of the page has been drawn; the last call of its script."""
+    st.session_state[_COMPLETE] = True
 
 
 def _shortened(text: str) -> str:

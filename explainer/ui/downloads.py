@@ -44,7 +44,7 @@ def overlay_file(shown: Shown, stride: int) -> bytes:
 
 
 def panel_file(shown: Shown) -> bytes:
-    """The photo and the three outputs side by side with a caption, as a PNG.
+    """The photo and the outputs side by side with a caption, as a PNG.
 
     Each picture has the photo's own size; above `PANEL_PIXELS` they are shrunk, see `panel_side`.
     """
@@ -54,17 +54,19 @@ def panel_file(shown: Shown) -> bytes:
         f"{encoded.name}, {width}×{height} pixels, segmented at "
         f"{result.width}×{result.height} on {result.device}"
     )
+    if not shown.choice.bundled:
+        caption += f" by {shown.run.title}"
     with _one_at_a_time:
         pixels = decode(encoded.data, encoded.name, longest=panel_side(height, width)).pixels
         size = pixels.shape[0], pixels.shape[1]
-        labels = {stride: _labels(shown, stride, size) for stride in result.labels}
-        return png(panel(pixels, labels, caption, own_size=True))
+        labels = {stride: _labels(shown, stride, size) for stride in shown.run.outputs}
+        return png(panel(pixels, labels, caption, own_size=True, one=shown.run.one))
 
 
 def _labels(shown: Shown, stride: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     from explainer.fcn.full_size import labels_of_photo  # imports PyTorch
 
-    return labels_of_photo(shown.result, stride, size)
+    return labels_of_photo(shown.run.results[stride], stride, size)
 
 
 def panel_side(height: int, width: int) -> int:

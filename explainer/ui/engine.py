@@ -99,11 +99,17 @@ def segment(pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None =
     return _answered(here.engine.segment(here, pixels), waiting)
 
 
-def run(work: Callable[[Any], T], waiting: Callable[[int], object] | None = None) -> T:
-    """Do other work with the network, in its turn: `work(segmenter)`. Raises as `segment` does."""
+def run(
+    work: Callable[[Any], T], waiting: Callable[[int], object] | None = None, key: str = ""
+) -> T:
+    """Do other work in the network's turn: `work(segmenter)`. Raises as `segment` does.
+
+    Args:
+        key: under which the answer is remembered, as in `Engine.run`.
+    """
     here = seat()
     # A serving machine segments only; it has the network of this one beside it.
-    own = here.engine.run(here, lambda network: work(getattr(network, "local", network)))
+    own = here.engine.run(here, lambda network: work(getattr(network, "local", network)), key)
     return _answered(own, waiting)
 
 

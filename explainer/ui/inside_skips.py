@@ -124,9 +124,10 @@ def change_words(
     after: NDArray[np.uint8],
     classes: tuple[str, ...],
     removal: Removal,
+    coarsest: int = 32,
 ) -> str:
     """What a removal does to the labels, in a sentence; empty if nothing is removed."""
-    missing = without_text(removal)
+    missing = without_text(removal, coarsest)
     if not missing:
         return ""
     missing = missing[0].upper() + missing[1:]
@@ -145,9 +146,11 @@ def change_words(
     )
 
 
-def _fingerprint(pixels: NDArray[np.uint8]) -> str:
+def _fingerprint(result: Segmentation, pixels: NDArray[np.uint8]) -> str:
+    """Of the photo and of what the network made of it."""
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=8)
     digest.update(str(pixels.shape).encode())
+    digest.update(result.scores[max(result.scores)].values.tobytes())
     return digest.hexdigest()
 
 
@@ -234,19 +237,20 @@ def _choose_class(result: Segmentation, probe: Probe, key: str) -> None:
 
 
 @st.fragment
-def show(result: Segmentation, pixels: NDArray[np.uint8], *, key: str) -> None:
+def show(result: Segmentation, pixels: NDArray[np.uint8], *, key: str, head: str = "") -> None:
     """The whole section; clicks inside rerun only the section.
 
     Args:
         result: the segmentation of the photo.
         pixels: the photo as segmented, (height, width, 3) uint8.
         key: prefix of everything that the section keeps in `st.session_state`; under the key
-            itself lies its `Probe`, which starts anew when the photo changes.
+            itself lies its `Probe`, which starts anew when photo or network change.
+        head: the name of the output.
 
     Raises:
         ValueError: the photo has another size than the result.
     """
-    photo = _fingerprint(pixels)
+    photo = _fingerprint(result, pixels)
     probe: Probe | None = st.session_state.get(key)
     if probe is None:
         probe = _from_url(photo, result)
@@ -285,8 +289,13 @@ def show(result: Segmentation, pixels: NDArray[np.uint8], *, key: str) -> None:
             removal=probe.removal,
             changed=changed,
             words=change_words(
-                result.labels[finest], changed.labels[finest], result.classes, probe.removal
+                result.labels[finest],
+                changed.labels[finest],
+                result.classes,
+                probe.removal,
+                max(result.scores),
             ),
+            head=head,
         ),
         key=component,
         on_pin=pin,

@@ -16,7 +16,7 @@ import streamlit as st
 from explainer.components.linked_grid import Scene, linked_grid, message
 from explainer.ops import SettingError
 from explainer.ui import shell
-from explainer.ui.controls import Controls
+from explainer.ui.controls import LIVE, Controls, complete
 from explainer.ui.lessons import Lesson, neighbours
 from explainer.ui.values import LARGEST, number
 
@@ -44,6 +44,21 @@ def enter(lesson: Lesson, controls: Controls) -> None:
     shell.open_page(lesson)
     controls.enter()
     controls.notices()
+
+
+def live(controls: Controls, body: Callable[[], None]) -> None:
+    """Draw the part of a page that follows its controls.
+
+    Where a control has changed, only this part runs again: the frame, the presets, the controls
+    themselves and the notes stay. That is what makes a slider quick.
+    """
+
+    @st.fragment(key=LIVE)
+    def part() -> None:
+        controls.refresh()
+        body()
+
+    part()
 
 
 # The controls
@@ -114,6 +129,17 @@ def impossible(error: SettingError, controls: Controls) -> None:
 
 
 # The picture
+
+
+def possible(
+    draw: Callable[[str], Scene], views: Sequence[str], view: str
+) -> tuple[Scene, SettingError | None]:
+    """The scene of a view; where the settings are impossible, an empty one that keeps the tabs."""
+    try:
+        return draw(view), None
+    except SettingError as error:
+        rest = "these settings have no picture"
+        return Scene([], rest=rest, views=views, view=views.index(view)), error
 
 
 def picture(
@@ -277,15 +303,15 @@ class Notes:
     more: Mapping[str, str] = field(default_factory=dict)
 
 
-def below(code: str, notes: Notes, lesson: Lesson) -> None:
-    """Draw the code and the notes, closed, and the ways to the neighbouring lessons.
-
-    Args:
-        code: the lines that reproduce the picture; "" where the settings are impossible.
-    """
-    if code:
+def code(lines: str) -> None:
+    """Draw the lines that reproduce the picture, closed; "" where the settings are impossible."""
+    if lines:
         with st.expander("In PyTorch: these lines give the numbers above", icon=":material/code:"):
-            st.code(code, language="python")
+            st.code(lines, language="python")
+
+
+def below(notes: Notes, lesson: Lesson) -> None:
+    """Draw the notes, closed, and the ways to the neighbouring lessons; the page's last call."""
     parts = {
         "On this page": notes.offers,
         "What the slides say": notes.slides,
@@ -293,10 +319,13 @@ def below(code: str, notes: Notes, lesson: Lesson) -> None:
         "In the literature": notes.literature,
         **notes.more,
     }
+    # One element, not two for each part: the browser goes through all of them at every rerun.
+    folded = "\n\n".join(
+        f"<details><summary>{html.escape(title)}</summary>\n\n{text}\n\n</details>"
+        for title, text in parts.items()
+    )
     with st.container(key="notes"):
-        for title, text in parts.items():
-            with st.expander(title):
-                st.markdown(text)
+        st.markdown(folded, unsafe_allow_html=True)
     before, after = neighbours(lesson)
     with st.container(key="neighbours", horizontal=True, horizontal_alignment="distribute"):
         if before is not None:
@@ -308,3 +337,4 @@ def below(code: str, notes: Notes, lesson: Lesson) -> None:
                 icon=":material/arrow_forward:",
                 icon_position="right",
             )
+    complete()

@@ -1,28 +1,28 @@
-"""The first page: a photo and its segmentations at strides 32, 16 and 8."""
+"""The first page: a photo and its segmentations, with skips at strides 32, 16 and 8."""
 
 import html
 import time
-from dataclasses import replace
 
 import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
+from explainer.fcn.catalogue import NETWORKS
 from explainer.fcn.photo import PhotoError, decode
-from explainer.ui import engine, photo_source, samples, segment_views
+from explainer.ui import engine, network_view, networks, photo_source, samples, segment_views
 from explainer.ui.lessons import SEGMENT
 from explainer.ui.shell import collector, open_page
 from explainer.ui.text import plain
-from explainer.ui.visit import Encoded, Prepared, Shown, Visit, visit
-
-HEADS = ("FCN-32s", "FCN-16s", "FCN-8s")
+from explainer.ui.visit import BUNDLED, Choice, Encoded, Prepared, Shown, Visit, visit
 
 
 def show() -> None:
     """Draw the page for the visitor whose session runs this script."""
-    open_page(SEGMENT)
     now = visit()
     photo_source.follow_link(now)
+    networks.follow_link(now)
+    choice = now.choice if networks.ready(now.choice) else BUNDLED
+    open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     side = photo_source.draw(now)
     # Places of their own for all that is there in some runs only: an element that moves is drawn
@@ -33,12 +33,18 @@ def show() -> None:
         error.error(plain(now.error), icon=":material/broken_image:")
     if now.notice:
         notice.warning(plain(now.notice), icon=":material/link_off:")
-    known = now.known(side)
+    if choice != now.choice:
+        notice.info(network_view.absent(now.choice), icon=":material/download:")
+    known = now.known(side, choice)
     if known is None:
         try:
             with busy:
-                _segment(now, side, preview)
+                _segment(now, side, choice, preview)
         except (ValueError, RuntimeError) as unusable:  # it says what to do
+            if isinstance(unusable, ValueError) and not choice.bundled:
+                networks.choose(now, BUNDLED)
+                now.error = str(unusable)
+                st.rerun()
             error.error(plain(str(unusable)), icon=":material/error:")
             st.button("Try again", icon=":material/refresh:")
     else:
@@ -68,7 +74,7 @@ def timing_line(shown: Shown, draw: float) -> str:
     result = shown.result
     stages = {
         "decode": shown.photo.seconds,
-        "forward": sum(result.timings.values()),
+        "forward": sum(shown.run.timings.values()),
         "draw": draw,
     }
     times = " · ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in stages.items())
@@ -98,8 +104,8 @@ def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
     return last
 
 
-def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
-    """Segment the chosen photo.
+def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> None:
+    """Segment the chosen photo with a network.
 
     Raises:
         ValueError: the weights or the device cannot be used.
@@ -108,16 +114,13 @@ def _segment(now: Visit, side: int, preview: DeltaGenerator) -> None:
     assert now.chosen is not None, "follow_link chooses a photo in the first run"
     photo = _prepared(now, now.chosen, side)
     if now.shown is None:
-        preview.html(_preview(photo))
+        preview.html(_preview(photo, choice))
     with st.spinner("Loading the network"):
         engine.seat()
     with st.spinner("Segmenting"):
         place = st.empty()
-        answer = engine.segment(photo.pixels, lambda ahead: place.markdown(queue_line(ahead)))
+        now.shown = networks.segment(choice, photo, lambda ahead: place.markdown(queue_line(ahead)))
         place.empty()
-    if answer.pixels is not None:
-        photo = replace(photo, pixels=answer.pixels)
-    now.shown = Shown(replace(photo, notes=photo.notes + answer.notes), answer.result)
     now.remember(now.shown)
     preview.empty()
 
@@ -127,16 +130,19 @@ def queue_line(ahead: int) -> str:
     return "" if ahead == 0 else f"{ahead} photo{'s' if ahead > 1 else ''} before yours"
 
 
-def _preview(photo: Prepared) -> str:
-    """The photo and three empty panels: what the viewer will look like, before the network ran."""
+def _preview(photo: Prepared, choice: Choice) -> str:
+    """The photo and an empty panel an output: how the viewer will look, before the network ran."""
     source = samples.data_uri(Image.fromarray(photo.pixels))
     height, width = photo.pixels.shape[:2]
     picture = f'<img src="{source}" alt="{html.escape(photo.encoded.name)}">'
+    network = NETWORKS[choice.network]
     frames = "".join(
-        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">{name}</div>'
-        for name in HEADS
+        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">'
+        f"{network.one or f'FCN-{stride}s'}</div>"
+        for stride in network.outputs
     )
-    return f'<div class="preview">{picture}{frames}</div>'
+    columns = 1 + len(network.outputs)
+    return f'<div class="preview" style="--panels: {columns}">{picture}{frames}</div>'
 
 
 def _viewer(shown: Shown) -> None:
@@ -144,6 +150,11 @@ def _viewer(shown: Shown) -> None:
     from explainer.components.segment_viewer import segment_viewer
 
     began = time.perf_counter()
-    segment_viewer(shown.result, shown.photo.pixels, key="viewer")
+    segment_viewer(shown.run, shown.photo.pixels, key="viewer")
     line = timing_line(shown, time.perf_counter() - began)
-    st.caption(" · ".join([f"**{plain(shown.photo.encoded.name)}**", line, *shown.photo.notes]))
+    names = [f"**{plain(shown.photo.encoded.name)}**"]
+    if not shown.choice.bundled:
+        names.append(f"**{plain(shown.run.title)}**")
+    st.caption(" · ".join([*names, line, *shown.photo.notes]))
+    if shown.choice.file is not None:
+        st.caption(plain(shown.run.says))

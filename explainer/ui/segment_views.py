@@ -7,11 +7,9 @@ import streamlit as st
 
 from explainer.fcn.compare import change_map, compare, sentences
 from explainer.fcn.render import jpeg
-from explainer.ui import downloads, snippets
+from explainer.ui import downloads, network_view, snippets
 from explainer.ui.text import plain
 from explainer.ui.visit import Shown
-
-STRIDES = (32, 16, 8)
 
 
 def draw(shown: Shown) -> None:
@@ -31,6 +29,9 @@ def draw(shown: Shown) -> None:
 
 
 def _footer(shown: Shown) -> None:
+    if not shown.choice.bundled:
+        st.caption(network_view.credits(shown))
+        return
     # Imports PyTorch, as every result does: not before there is one.
     from explainer.fcn.weights import record
 
@@ -43,8 +44,16 @@ def _footer(shown: Shown) -> None:
 
 
 def _changes(shown: Shown) -> None:
+    run = shown.run
+    if len(run.outputs) == 1:
+        st.markdown(
+            f"{run.name(run.outputs[0])} has one output, so there is nothing to compare. Choose "
+            "a network with skips under “The network”."
+        )
+        return
     result = shown.result
-    before, after = result.labels[32], result.labels[8]
+    coarse, fine = run.outputs[0], run.outputs[-1]
+    before, after = run.labels[coarse], run.labels[fine]
     # A portrait in the wider column would be higher than the window.
     share = 2 if result.width >= result.height else 1
     picture, words = st.columns([share, 3], gap="medium")
@@ -52,29 +61,49 @@ def _changes(shown: Shown) -> None:
         st.image(jpeg(change_map(shown.photo.pixels, before, after)), width="stretch")
         st.caption("In colour: the new class of what changed. Hatched: it became background.")
     with words:
-        st.subheader("From FCN-32s to FCN-8s", anchor=False)
-        for sentence in sentences(compare(before, after), result.classes):
+        names = run.name(coarse), run.name(fine)
+        st.subheader(f"From {names[0]} to {names[1]}", anchor=False)
+        if not run.trained:
+            st.markdown("The network is not trained: what changes means nothing.")
+        for sentence in sentences(compare(before, after), result.classes, names):
             st.markdown(sentence)
         st.markdown(_lattices(shown))
 
 
 def _lattices(shown: Shown) -> str:
     """Why the outputs differ: how few places each of them computes scores at."""
-    sizes = [
-        f"{columns}×{rows}"
-        for _, rows, columns in (shown.result.scores[stride].values.shape for stride in STRIDES)
-    ]
+    from explainer.fcn.result import SKIP_NAMES  # imports PyTorch too
+
+    scores = shown.result.scores
+    coarse, *finer = sorted(scores, reverse=True)
+
+    def places(stride: int) -> str:
+        _, rows, columns = scores[stride].values.shape
+        return f"{columns}×{rows}"
+
+    added = " and ".join(f"{places(stride)} ({SKIP_NAMES[stride]})" for stride in finer)
+    more = "the skips add" if len(finer) > 1 else "the skip adds"
     return (
-        f"FCN-32s computes scores at {sizes[0]} places only and interpolates between them; the "
-        f"skips add {sizes[1]} (pool4) and {sizes[2]} (pool3), so outlines can follow finer "
-        f"detail of the {shown.result.width}×{shown.result.height} pixels."
+        f"{shown.run.name(coarse)} computes scores at {places(coarse)} places only and "
+        f"interpolates between them; {more} {added}, so outlines can follow finer detail of the "
+        f"{shown.result.width}×{shown.result.height} pixels."
     )
 
 
 def _skips(shown: Shown) -> None:
     from explainer.ui import inside_skips  # imports PyTorch too
 
-    inside_skips.show(shown.result, shown.photo.pixels, key="skips")
+    run = shown.run
+    if any(stride != found.lattice.stride for stride, found in run.finest.scores.items()):
+        st.markdown(
+            "These weights bring an upsampling of their own that is not bilinear: the score at a "
+            "pixel is no sum of a few cells of three maps, so there is nothing to take apart here."
+        )
+        return
+    head = run.name(run.outputs[-1])
+    if run.passes > 1:
+        st.markdown(f"The outputs come from {run.passes} networks; these are the maps of {head}.")
+    inside_skips.show(run.finest, shown.photo.pixels, key="skips", head=head)
 
 
 @st.fragment
@@ -83,24 +112,31 @@ def _download(shown: Shown) -> None:
     stem = shown.photo.encoded.stem
     st.html(f"<style>{downloads.WAITING}</style>")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        stride = st.segmented_control(
-            "Output",
-            STRIDES,
-            format_func=lambda stride: f"FCN-{stride}s",
-            default=8,
-            key="download_stride",
-            required=True,
-        )
+        run = shown.run
+        stride = run.outputs[-1]
+        if len(run.outputs) > 1:
+            stride = st.segmented_control(
+                "Output",
+                run.outputs,
+                format_func=run.name,
+                default=stride,
+                key=f"download_stride_{len(run.outputs)}",
+                required=True,
+            )
+        name = run.name(stride)
         files = {
-            f"FCN-{stride}s labels": (
+            f"{name} labels": (
                 f"{stem}.{stride}s.png",
                 partial(downloads.label_file, shown, stride),
             ),
-            f"FCN-{stride}s overlay": (
+            f"{name} overlay": (
                 f"{stem}.{stride}s.overlay.png",
                 partial(downloads.overlay_file, shown, stride),
             ),
-            "All three side by side": (f"{stem}.png", partial(downloads.panel_file, shown)),
+            "All side by side" if len(run.outputs) != 3 else "All three side by side": (
+                f"{stem}.png",
+                partial(downloads.panel_file, shown),
+            ),
         }
         for label, (name, make) in files.items():
             st.download_button(
@@ -136,15 +172,9 @@ def _code(shown: Shown) -> None:
     if shown.photo.encoded.sample:
         st.markdown(f"The file {plain(name)} comes with scikit-image, in its folder `data`.")
     st.markdown("From the command line, to label files and one picture of all outputs:")
-    st.code(snippets.command_line(name, side), language="bash")
+    st.code(snippets.command_line(name, side, shown.choice), language="bash")
     st.markdown("From Python:")
-    st.code(snippets.python_lines(name, side), language="python")
-
-
-def _network(_: Shown) -> None:
-    from explainer.fcn.weights import SMALL
-
-    st.markdown(SMALL.with_name("MODEL_CARD.md").read_text(encoding="utf-8"))
+    st.code(snippets.python_lines(name, side, shown.choice), language="python")
 
 
 VIEWS: dict[str, Callable[[Shown], None]] = {
@@ -152,5 +182,5 @@ VIEWS: dict[str, Callable[[Shown], None]] = {
     "Inside the skips": _skips,
     "Download": _download,
     "In code": _code,
-    "The network": _network,
+    "The network": network_view.show,
 }

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit import config
 
 from explainer.ui.lessons import OVERVIEW, Lesson, sections
-from explainer.ui.uploads import MAX_MEGABYTES, keep_in_memory
+from explainer.ui.uploads import MAX_MEGABYTES, expect_broken_uploads, keep_in_memory
 
 # What .streamlit/config.toml says too; Streamlit reads that file from the current folder only.
 _SETTINGS: dict[str, object] = {
@@ -24,8 +24,13 @@ _STYLE = Path(__file__).with_name("shell.css").read_text(encoding="utf-8")
 _ICON = Path(__file__).with_name("icon.svg")
 
 
-def open_page(lesson: Lesson) -> None:
-    """Draw the frame of a lesson's page; the first call of its script."""
+def open_page(lesson: Lesson, sentence: str | None = None) -> None:
+    """Draw the frame of a lesson's page; the first call of its script.
+
+    Args:
+        lesson: whose page it is.
+        sentence: what to see, where the lesson's own does not hold.
+    """
     _settle()
     st.set_page_config(
         page_title=lesson.title,
@@ -37,7 +42,7 @@ def open_page(lesson: Lesson) -> None:
     _sidebar(lesson)
     with st.container(key="shell_title", horizontal=True, vertical_alignment="bottom"):
         st.title(lesson.title, anchor=False, width="content")
-        st.markdown(lesson.sentence, width="content")
+        st.markdown(sentence or lesson.sentence, width="content")
 
 
 def _settle() -> None:
@@ -46,6 +51,7 @@ def _settle() -> None:
         if not config.is_manually_set(option):
             config.set_option(option, value)
     keep_in_memory()
+    expect_broken_uploads()
 
 
 def _sidebar(here: Lesson) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from explainer.fcn.catalogue import SMALL
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from explainer.fcn.result import Segmentation
+    from explainer.fcn.result import Run, Segmentation
 
 KEPT = 2
 """Results that a session remembers: going back to the last photo or size costs nothing."""
@@ -61,11 +63,38 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A network and how it is run.
+
+    Attributes:
+        network, mode: keys in `explainer.fcn.catalogue`.
+        file: the name of a file in the cache folder, instead of the mode's weights.
+    """
+
+    network: str = SMALL
+    mode: str = "bundled"
+    file: str | None = None
+
+    @property
+    def bundled(self) -> bool:
+        return self.network == SMALL
+
+
+BUNDLED = Choice()
+
+
+@dataclass(frozen=True)
 class Shown:
-    """A segmented photo."""
+    """A segmented photo, and which network did it."""
 
     photo: Prepared
-    result: Segmentation
+    run: Run
+    choice: Choice = BUNDLED
+
+    @property
+    def result(self) -> Segmentation:
+        """The segmentation of the finest output."""
+        return self.run.finest
 
 
 @dataclass
@@ -81,7 +110,10 @@ class Visit:
         error: why the last photo handed in was refused.
         notice: anything else that the visitor should know.
         handed_in: how many photos came in; makes the keys of the widgets that took them new.
-        results: the last results by photo and longest side.
+        results: the last results by photo, longest side and network.
+        choice: the network that the visitor chose; the bundled one shows while its weights are not
+            on this machine.
+        network_link: what the address last said of the network.
     """
 
     pending: Encoded | None = None
@@ -92,14 +124,16 @@ class Visit:
     error: str = ""
     notice: str = ""
     handed_in: int = 0
-    results: OrderedDict[tuple[str, int], Shown] = field(default_factory=OrderedDict)
+    results: OrderedDict[tuple[str, int, Choice], Shown] = field(default_factory=OrderedDict)
+    choice: Choice = BUNDLED
+    network_link: tuple[str | None, ...] | None = None
 
-    def known(self, side: int) -> Shown | None:
-        """The result of the chosen photo, if it is one of those remembered."""
-        return None if self.chosen is None else self.results.get((self.chosen.digest, side))
+    def known(self, side: int, choice: Choice) -> Shown | None:
+        """The result of a network for the chosen photo, if it is one of those remembered."""
+        return None if self.chosen is None else self.results.get((self.chosen.digest, side, choice))
 
     def remember(self, shown: Shown) -> None:
-        self.results[shown.photo.encoded.digest, shown.photo.side] = shown
+        self.results[shown.photo.encoded.digest, shown.photo.side, shown.choice] = shown
         while len(self.results) > KEPT:
             self.results.popitem(last=False)
 

@@ -149,6 +149,23 @@ def test_the_keyboard_alone_switches_views_and_walks_the_grid(lesson: Page):
     expect(lesson).to_have_url(re.compile(r"view=Matrix"))
 
 
+def test_a_digit_switches_views_on_a_cell_that_can_be_edited_and_is_typed_in_its_editor(
+    lesson: Page,
+):
+    cell(lesson, "kernel", 0, 0).focus()
+    lesson.keyboard.press("2")
+    expect(cells(lesson, "matrix").first).to_be_visible()
+    cell(lesson, "kernel", 0, 1).focus()
+    lesson.keyboard.press("F2")
+    lesson.keyboard.type("4")
+    expect(lesson.locator(".editor").first).to_have_value("4")
+    lesson.keyboard.press("Enter")
+    expect(cell(lesson, "kernel", 0, 1)).to_have_text("4")
+    expect(lesson).to_have_url(re.compile(r"view=Matrix"))
+    lesson.keyboard.press("?")
+    expect(lesson.get_by_role("note", name="keys").first).to_contain_text("F2")
+
+
 def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
     lesson.get_by_role("button", name="as a matrix").click()
     expect(cells(lesson, "matrix")).to_have_count(64)

@@ -158,6 +158,25 @@ def test_the_keyboard_alone(lesson: Page, ws_frames: list):
     expect(lesson).to_have_url(re.compile("place=150(%2C|,)257"))
 
 
+def test_digits_switch_the_views_but_not_while_a_number_is_typed(lesson: Page):
+    kernel = number(lesson, 18, "kernel")
+    kernel.click()
+    lesson.keyboard.press("2")
+    lesson.keyboard.press("Escape")
+    expect(row(lesson, 18)).to_be_visible()
+    lesson.locator(f'{PICTURE} [data-role="stage"]').focus()
+    lesson.keyboard.press("2")
+    expect(lesson).to_have_url(re.compile("view=network"))
+    expect(lesson.get_by_text("Size the circle")).to_be_visible()
+    lesson.keyboard.press("?")
+    keys = lesson.get_by_role("note", name="keys")
+    expect(keys).to_contain_text("another view")
+    lesson.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    lesson.keyboard.press("1")
+    expect(row(lesson, 18)).to_be_visible()
+
+
 def test_it_plays_layer_by_layer(lesson: Page, ws_frames: list):
     sent = len(ws_frames)
     lesson.get_by_role("button", name="Play").click()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from explainer.components.segment_viewer import payload
 from explainer.fcn.geometry import Lattice, padded_size
-from explainer.fcn.result import STRIDES, ScoreMap, Segmentation
+from explainer.fcn.result import STRIDES, Run, ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES, PALETTE
 
 
@@ -53,7 +53,7 @@ class Received:
 
 
 def received(result: Segmentation, pixels: NDArray[np.uint8]) -> Received:
-    return Received(payload(result, pixels))
+    return Received(payload(Run.single(result), pixels))
 
 
 @pytest.fixture(params=[(1, 1), (37, 90), (130, 65)], ids=str)
@@ -85,20 +85,19 @@ def test_scores_come_back_within_half_a_step(case):
     result, pixels = case
     found = received(result, pixels)
     for head in found.header["heads"]:
-        added, expected = head["added"], result.scores[head["stride"]]
-        shape = (len(CLASSES), added["rows"], added["cols"])
-        values = found.scores(added["values"], shape).astype(float)
-        assert abs(values * added["scale"] - expected.values).max() <= 0.501 * added["scale"]
-        assert added["scale"] == pytest.approx(abs(expected.values).max() / 32767)
-        assert (added["stride"], added["first"]) == (head["stride"], expected.lattice.first)
+        cells, expected = head["cells"], result.sums[head["stride"]]
+        shape = (len(CLASSES), cells["rows"], cells["cols"])
+        values = found.scores(cells["values"], shape).astype(float)
+        assert abs(values * cells["scale"] - expected.values).max() <= 0.501 * cells["scale"]
+        assert cells["scale"] == pytest.approx(abs(expected.values).max() / 32767)
 
 
 def test_scores_that_are_all_zero_stay_zero():
     result, pixels = made_up(40, 40)
-    found = received(result.without(strides=[16]), pixels)
-    added = found.header["heads"][1]["added"]
-    assert not found.scores(added["values"], (-1,)).any()
-    assert added["scale"] > 0
+    found = received(result.without(strides=[32, 16]), pixels)
+    cells = found.header["heads"][1]["cells"]
+    assert not found.scores(cells["values"], (-1,)).any()
+    assert cells["scale"] > 0
 
 
 def test_the_photo_is_the_segmented_one():
@@ -135,7 +134,7 @@ def test_the_id_of_the_whole_follows_everything():
         (replace(result, scores=doubled), pixels),
     ]
     assert len({received(*variant).header["id"] for variant in variants}) == len(variants)
-    assert payload(result, pixels) == payload(result, pixels)
+    assert payload(Run.single(result), pixels) == payload(Run.single(result), pixels)
 
 
 def test_legend_is_sorted_by_the_finest_output_and_background_is_last():
@@ -180,4 +179,4 @@ def test_the_header_has_no_numbers_that_browsers_cannot_read():
 def test_refuses_pixels_of_another_photo(pixels):
     result, _ = made_up(4, 5)
     with pytest.raises(ValueError, match=r"uint8 of shape \(4, 5, 3\)"):
-        payload(result, pixels)
+        payload(Run.single(result), pixels)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from explainer.fcn import published
 from explainer.fcn.published import DEFINITIONS, PublishedFCN, initialise, vgg16
+from explainer.fcn.registry import CHECKPOINTS
 
 WIDTHS, HIDDEN = (2, 3, 4, 5, 6), 7
 
@@ -25,6 +26,14 @@ def thin(monkeypatch: pytest.MonkeyPatch) -> None:
         taps={32: ("fc7", HIDDEN), 16: ("pool4", WIDTHS[3]), 8: ("pool3", WIDTHS[2])},
     )
     monkeypatch.setitem(published.DEFINITIONS, "fcn-vgg16", definition)  # pyright: ignore
+
+
+@pytest.fixture
+def unsigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic weights cannot have the checksums of the real ones."""
+    for key, checkpoint in list(CHECKPOINTS.items()):
+        files = tuple(replace(file, checksums=()) for file in checkpoint.files)
+        monkeypatch.setitem(CHECKPOINTS, key, replace(checkpoint, files=files))  # pyright: ignore
 
 
 def tent(size: int) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explainer.fcn import registry
+from explainer.fcn import checkpoints, registry
 from explainer.fcn.__main__ import main
 from explainer.fcn.registry import Checkpoint, File
 
@@ -36,7 +36,8 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
 
 
 def download(monkeypatch: pytest.MonkeyPatch, error: BaseException | None = None) -> None:
-    def fetch(checkpoint: Checkpoint, *, progress) -> Path:
+    def fetch(checkpoint: Checkpoint, *, check, progress) -> Path:
+        assert check is checkpoints.load
         progress(registry.Progress(0, 1000, "host"))
         if error:
             raise error
@@ -132,6 +133,11 @@ def test_adopt(tmp_path: Path, cache: Path, capsys: Output) -> None:
     mine.write_bytes(b"other")
     assert main(["--adopt", str(mine)]) == 1
     assert "none of the files that are known" in capsys.readouterr().err
+    unsigned = tmp_path / "fcn-alexnet-pascal.caffemodel"
+    unsigned.write_bytes(b"no weights")
+    assert main(["--adopt", str(unsigned)]) == 1
+    assert "cannot be used" in capsys.readouterr().err
+    assert [path.name for path in cache.iterdir()] == ["w.pth"]
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """What makes the CPU fast leaves the numbers as they are."""
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -71,3 +74,24 @@ def test_threads_that_slow_the_work_down_are_taken_away(threads, slow_above, cho
         time.sleep(0.004 * (used / slow_above if used > slow_above else slow_above / used))
 
     assert cpu.tune_threads(work) == chosen == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "1000"), ("7", "7")])
+def test_threads_do_not_spin_for_long_unless_the_user_says_so(root, set_by_user, expected):
+    """Set before PyTorch is loaded, which reads it once."""
+    code = (
+        "import os, sys, explainer.fcn; assert 'torch' not in sys.modules; "
+        "print(os.environ['GOMP_SPINCOUNT'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if set_by_user is not None:
+        environment["GOMP_SPINCOUNT"] = set_by_user
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert printed.stdout.strip() == expected

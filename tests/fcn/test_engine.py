@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explainer.fcn.engine import Answer, Busy, Engine, Remembered
+from explainer.fcn.engine import Answer, Busy, Engine, Remembered, key_of
 from explainer.fcn.geometry import PIXELS
 from explainer.fcn.result import ScoreMap, Segmentation
 from explainer.fcn.segmenter import Segmenter
@@ -205,6 +205,35 @@ def test_other_work_gets_the_network_in_its_turn_alone(started):
     with pytest.raises(ZeroDivisionError):
         failing.result(WAIT)
     assert shade(engine.segment("a", photo(5)).result(WAIT)) == 5
+
+
+def test_other_work_is_remembered_by_its_key_for_as_long_as_somebody_is_there(started):
+    engine, network = started()
+    here, there = key_of(photo(1), "here"), key_of(photo(1), "there")
+
+    def work(network: Fake) -> Answer:
+        return Answer(network.launch([photo(7)])()[0])
+
+    first = engine.run("a", work, here).result(WAIT)
+    assert engine.run("b", work, here).result(WAIT) is first
+    assert engine.run("a", work, there).result(WAIT) is not first
+    assert shade(engine.segment("a", photo(1)).result(WAIT)) == 1, "its own answer is another"
+    assert network.passes == [[7], [7], [1]]
+    engine.leave("a")
+    assert len(engine.remembered) == 1
+    engine.leave("b")
+    assert len(engine.remembered) == 0
+
+
+def test_other_work_for_who_leaves_meanwhile_is_not_remembered(started):
+    engine, network = started()
+    network.gate.clear()
+    late = engine.run("a", lambda fake: Answer(fake.launch([photo(7)])()[0]), key_of(photo(7), ""))
+    assert network.entered.acquire(timeout=WAIT)
+    engine.leave("a")
+    network.gate.set()
+    assert shade(late.result(WAIT)) == 7
+    assert len(engine.remembered) == 0
 
 
 def test_a_network_that_cannot_be_loaded_is_tried_again_for_the_next_photo():

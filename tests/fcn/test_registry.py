@@ -25,6 +25,8 @@ from explainer.fcn.registry import (
     cache_folder,
     fetch,
     find,
+    keep,
+    own_files,
     verified,
 )
 
@@ -211,6 +213,22 @@ def test_without_a_checksum_nothing_is_resumed(serve, tmp_path, stops_after):
     assert names(tmp_path) == ["w.pth"]
 
 
+def test_without_a_checksum_the_content_decides(serve, tmp_path):
+    wrong, right = serve(data=b"no weights"), serve()
+    weights = checkpoint(wrong, right, md5=None)
+
+    def check(path: Path, network: str) -> None:
+        assert network == "fcn-vgg16"
+        if path.read_bytes() != DATA:
+            raise ValueError("conv1 is missing")
+
+    with pytest.raises(FileError, match=r"127.0.0.1: sent something else \(conv1 is missing\)"):
+        fetch(checkpoint(wrong, md5=None), tmp_path, check=check)
+    assert names(tmp_path) == []
+    assert fetch(weights, tmp_path, check=check).read_bytes() == DATA
+    assert names(tmp_path) == ["w.pth"]
+
+
 def test_the_next_file_of_a_checkpoint(serve, tmp_path):
     bad, good = serve(status=503), serve()
     files = (*checkpoint(bad).files, *checkpoint(good, name="w.caffemodel").files)
@@ -289,7 +307,7 @@ def test_a_file_that_one_has(tmp_path, monkeypatch):
     mine.write_bytes(b"2")
     with pytest.raises(FileError, match=r"none of the files that are known: w.pth, unsigned"):
         adopt(mine, cache)
-    with pytest.raises(FileError, match="cannot be copied"):
+    with pytest.raises(FileError, match="is not a file"):
         adopt(tmp_path / "none", cache)
 
 
@@ -324,7 +342,7 @@ def test_the_records():
             assert file.name not in seen
             seen.add(file.name)
             assert file.hosts
-            assert 200e6 < file.size < 600e6
+            assert 100e6 < file.size < 600e6
             for algorithm, digest in file.checksums:
                 assert int(digest, 16)
                 full = {"md5": 32, "sha1": 40, "sha256": 64}[algorithm]
@@ -351,3 +369,37 @@ def test_which_mode(tmp_path, monkeypatch):
         mode_of("vgg")
     with pytest.raises(ValueError, match="FCN-AlexNet has no mode 'at-once': choose one of as-pub"):
         mode_of("fcn-alexnet", "at-once")
+
+
+def test_files_of_ones_own(tmp_path):
+    cache = tmp_path / "cache"
+    assert own_files(cache) == {}
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(DATA)
+    assert keep(mine, cache).read_bytes() == DATA
+    (cache / "notes.txt").write_text("no weights")
+    (cache / "half.pth.part").write_bytes(b"1")
+    (cache / "folder.pth").mkdir()
+    (cache / "fcn8s_from_caffe.pth").write_bytes(b"a published name")
+    assert own_files(cache) == {"mine.pth": cache / "mine.pth"}
+    with pytest.raises(FileError, match="there already"):
+        keep(mine, cache)
+    for name, says in {
+        "mine.txt": "does not end in",
+        "fcn8s_from_caffe.pth": "name of a published file",
+    }.items():
+        (tmp_path / name).write_bytes(DATA)
+        with pytest.raises(FileError, match=says):
+            keep(tmp_path / name, cache)
+    with pytest.raises(FileError, match="is not a file"):
+        keep(tmp_path / "none.pth", cache)
+    with pytest.raises(FileError, match="is not a file"):
+        keep(Path("a\0b.pth"), cache)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "endless.pth")
+    for take in (adopt, keep):
+        with pytest.raises(FileError, match="is not a file"):
+            take(tmp_path / "endless.pth", tmp_path)

@@ -1,6 +1,5 @@
 """Running the networks of the catalogue, from checkpoints in a folder to outputs."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from explainer.fcn import runs
 from explainer.fcn.catalogue import NETWORKS
 from explainer.fcn.checkpoints import Prepared
-from explainer.fcn.registry import CHECKPOINTS, FileError
+from explainer.fcn.registry import FileError
 from explainer.fcn.weights import WeightsError
 
 from .conftest import as_caffemodel, release
@@ -21,14 +20,6 @@ from .test_published import vgg_reference
 pytestmark = pytest.mark.usefixtures("thin", "unsigned")
 load = partial(runs.load, device="cpu", dtype=torch.float32)  # exact, wherever the tests run
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 57, 3), np.uint8)
-
-
-@pytest.fixture
-def unsigned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthetic weights cannot have the checksums of the real ones."""
-    for key, checkpoint in list(CHECKPOINTS.items()):
-        files = tuple(replace(file, checksums=()) for file in checkpoint.files)
-        monkeypatch.setitem(CHECKPOINTS, key, replace(checkpoint, files=files))  # pyright: ignore
 
 
 @pytest.fixture

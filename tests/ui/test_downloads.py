@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from explainer.fcn.photo import decode, fit
+from explainer.fcn.result import Run
 from explainer.fcn.segmenter import Segmenter
 from explainer.fcn.voc import PALETTE
 from explainer.ui import downloads, samples
@@ -28,7 +29,7 @@ def shown() -> Shown:
     buffer = io.BytesIO()
     cat.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", exif=exif)
     photo = prepare(Encoded("cat.jpg", buffer.getvalue()), 384)
-    return Shown(photo, Segmenter.load(device="cpu")(photo.pixels))
+    return Shown(photo, Run.single(Segmenter.load(device="cpu")(photo.pixels)))
 
 
 def opened(data: bytes) -> Image.Image:

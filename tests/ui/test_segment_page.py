@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from explainer.fcn.result import Run
 from explainer.fcn.weights import WeightsError
 from explainer.ui import engine, photo_source, samples
 from explainer.ui.segment_page import prepare, timing_line
@@ -160,7 +161,7 @@ def test_visitors_share_the_network_and_nothing_else(visit_page):
     assert "secret" not in line(other)
     assert state(one) is not state(other)
     digest = chosen(one).digest
-    assert digest not in {key for key, _ in state(other).results}
+    assert digest not in {key for key, *_ in state(other).results}
 
 
 def test_where_browsers_refuse_the_camera_the_page_says_so(visit_page, monkeypatch):
@@ -203,7 +204,8 @@ def test_the_line_says_where_and_how_long():
 
     photo = prepare(Encoded("a.jpg", jpeg()), 768)
     object.__setattr__(photo, "seconds", 0.041)
-    assert timing_line(Shown(photo, Result()), 0.012) == (  # pyright: ignore
+    run = Run("", "", {8: Result()})  # pyright: ignore
+    assert timing_line(Shown(photo, run), 0.012) == (
         "segmented at 768×576 on cpu: decode 41 ms · forward 38 ms · draw 12 ms"
     )
 

@@ -6,7 +6,7 @@ const ROLE_WORDS = { input: "input", kernel: "kernel", output: "output" };
 const ROLE_CHIPS = { input: "x", kernel: "w", output: "y" };
 const MARK_WORDS = { p: "padding", z: "inserted zero", u: "unused", e: "empty" };
 const TINTS = 8;
-const EDIT_HINT = "double click, or type a number, to change a cell";
+const EDIT_HINT = "double click, or F2, to change a cell";
 
 /** The elements of one grid; reused for every spec of the same name. */
 class GridView {
@@ -166,7 +166,12 @@ class GridView {
     const at = title.search(new RegExp(`(?<![\\p{L}\\d])${escaped(letter)}(?![\\p{L}\\d])`, "u"));
     let parts = [title];
     if (letter && at < 0) parts = [chip(), ` ${title}`];
-    else if (letter) parts = [title.slice(0, at), chip(), title.slice(at + letter.length)];
+    else if (letter) {
+      const rest = title.slice(at + letter.length);
+      const [close] = rest.match(/^\S*/); // a comma behind the letter stays with it
+      const word = make("span", { class: "word" }, chip(), close);
+      parts = [title.slice(0, at), word, rest.slice(close.length)];
+    }
     this.title.replaceChildren(make("span", {}, ...parts));
   }
 

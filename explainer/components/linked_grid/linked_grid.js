@@ -4,9 +4,12 @@
 // and scrubbing look things up and send nothing. A *spot* is {name, cell}: a cell of a named grid.
 // The other files of this folder are part of the same script (see __init__.py).
 
-const FRAME = { width: 1216, height: 720, picture: 456 }; // at 1280×720 (VISUAL.md)
+// At 1280×720 (VISUAL.md): above the picture stand title and controls, below it the formula.
+const FRAME = { width: 1280, height: 720, above: 150, formula: 54 };
+const HIGH_ON_THE_PAGE = 240; // a picture that begins further below is not that of the lesson
 const NARROW = 640; // below this many pixels grids stand one below the other
 const ROW_GAP = { plain: 14, lines: 40 };
+const FOOT = 64; // the term strip and the space above it
 const LINES_AT_REST = 400;
 const FRAME_ANSWER_MS = 1500;
 const TRANSPOSE_MS = 600;
@@ -187,8 +190,8 @@ class Picture {
     this.width ||= this.root.clientWidth;
     const { width } = this;
     if (!width) return;
-    const inner = window.innerHeight / FRAME.height;
-    const scale = clamp(Math.min(width / FRAME.width, inner), 1, 3);
+    const [across, down] = [window.innerWidth / FRAME.width, window.innerHeight / FRAME.height];
+    const scale = clamp(Math.min(across, down), 1, 3);
     const narrow = width < NARROW;
     this.scale = scale;
     this.root.style.setProperty("--scale", scale);
@@ -198,9 +201,13 @@ class Picture {
     this.putTitlesAside(narrow);
     const lined = this.data.links.some((group) => group.lines);
     const between = (lined ? ROW_GAP.lines : ROW_GAP.plain) * scale;
-    this.barHeight ??= this.bar.offsetHeight; // reading it at every slider step would cost a reflow
+    // Reading them at every slider step would cost a reflow.
+    this.barHeight ??= this.bar.offsetHeight;
+    this.top ??= this.topOnPage();
     const bar = this.bar.hidden ? 0 : this.barHeight + 8 * scale;
-    const height = narrow ? Infinity : (FRAME.picture - 8) * scale - bar;
+    const above = this.top < HIGH_ON_THE_PAGE * scale ? this.top : FRAME.above * scale;
+    const around = FOOT + FRAME.formula + 8;
+    const height = narrow ? Infinity : window.innerHeight - above - bar - around * scale;
     const room = { width: width - 8, height };
     const fit = new Fit({ rows, room, scale, between, ruler: this.ruler });
     const { sizes, lines } = fit.solve();
@@ -219,6 +226,13 @@ class Picture {
     this.lowest = Math.max(this.lowest, fit.needs(sizes, lines).down + 8 * scale);
     this.scene.style.minHeight = `${this.lowest}px`;
     this.redraw();
+  }
+
+  /** Pixels of the page above the picture, however far it is scrolled. */
+  topOnPage() {
+    const page = this.root.getRootNode().host ?? this.root;
+    const scrolled = page.closest('[data-testid="stMain"]')?.scrollTop ?? window.scrollY;
+    return this.root.getBoundingClientRect().top + scrolled;
   }
 
   /** The title of one row of cells stands beside it, out of the way of lines, where there is room. */
@@ -385,7 +399,7 @@ class Picture {
   stripSize(text) {
     const chips = [...text.matchAll(CHIP)].length;
     const characters = text.length - 4 * chips;
-    const room = (this.width ?? FRAME.width) / (this.scale ?? 1) - 110;
+    const room = (this.width ?? FRAME.width) / (this.scale ?? 1) - 90;
     const wide = (size) => characters * 0.602 * size + chips * (0.44 * size + 3);
     if (wide(26) <= room) return "26";
     if (wide(22) <= room) return "22";
@@ -459,7 +473,7 @@ class Picture {
   }
 
   /** Type a number in a cell: Enter or leaving it sends, Escape does not. */
-  edit({ name, cell }, typed = null) {
+  edit({ name, cell }) {
     const view = this.views.get(name);
     if (!view.spec.editable || this.editor) return;
     const element = view.cells[cell];
@@ -467,11 +481,11 @@ class Picture {
     const label = `new value of ${view.label(cell)}`;
     const input = make("input", { class: "editor", inputmode: "decimal", maxlength: 12 });
     mark(input, "aria-label", label);
-    input.value = typed ?? before;
+    input.value = before;
     this.editor = input;
     element.append(input);
     input.focus();
-    if (typed === null) input.select();
+    input.select();
     const close = (send) => {
       if (this.editor !== input) return;
       this.editor = null;
@@ -539,7 +553,7 @@ class Picture {
       ["click, Enter", "pin the cell"],
       ["Esc", "let it go"],
       views.length > 1 && [`1 – ${views.length}`, "another view"],
-      any("editable") && ["double click, F2, digits", "change a number"],
+      any("editable") && ["double click, F2", "change a number; Enter takes it, Esc does not"],
       any("markable") && ["click, space", "mark your prediction"],
       any("frame_drags") && ["drag, ← →", "move an edge of the frame"],
       ["?", "this list"],
@@ -589,6 +603,9 @@ class Picture {
     this.resized = new ResizeObserver(() => this.onResize());
     this.resized.observe(this.root);
     this.resized.observe(this.bar);
+    // What stands above the picture comes late, and grows and shrinks.
+    const page = (this.root.getRootNode().host ?? this.root).closest(".stMainBlockContainer");
+    if (page) this.resized.observe(page.firstElementChild ?? page);
     this.seen = new IntersectionObserver((entries) => {
       this.visible = entries.at(-1).isIntersecting;
       if (!this.visible) this.player.pause();
@@ -597,9 +614,11 @@ class Picture {
   }
 
   onResize() {
-    const room = [this.root.clientWidth, this.bar.offsetHeight, window.innerHeight].join();
+    const top = Math.round(this.topOnPage());
+    const room = [this.root.clientWidth, this.bar.offsetHeight, window.innerHeight, top].join();
     if (!this.data || room === this.room) return;
     this.room = room;
+    this.top = top;
     this.width = this.root.clientWidth;
     this.barHeight = this.bar.offsetHeight || undefined;
     this.lowest = 0;
@@ -694,7 +713,6 @@ class Picture {
     if (next !== undefined) view.cells[next].focus();
     else if (key === "Enter" || (key === " " && view.spec.markable)) this.choose(spot);
     else if (view.spec.editable && key === "F2") this.edit(spot);
-    else if (view.spec.editable && /^[-−+.,\d]$/.test(key)) this.edit(spot, key);
     else return false;
     return true;
   }
@@ -719,7 +737,7 @@ class Picture {
     return true;
   }
 
-  /** 1 to 4 choose a view wherever the focus is, except in a text field. */
+  /** 1 to 4 choose a view wherever the focus is, except where text is typed: a cell's editor too. */
   keyAnywhere(key) {
     const view = /^[1-9]$/.test(key) ? Number(key) - 1 : -1;
     if (view < 0 || view >= this.data.views.length) return false;

@@ -153,11 +153,11 @@ class Player {
     this.element.hidden = !this.length;
     if (!this.length) return;
     const at = this.step === null ? this.length : this.step + 1;
-    const text = this.step === null ? `all ${this.length}` : this.textOf(at);
+    const text = this.step === null ? `all ${this.length}` : `${this.steps.word} ${at} of ${this.length}`;
     mark(this.scrub, "max", this.length);
     this.scrub.value = String(at);
-    mark(this.scrub, "aria-valuetext", text);
-    write(this.count, text);
+    setAll(this.scrub, { "aria-valuetext": text, title: text });
+    write(this.count, this.textOf(at));
     const state = this.playing ? "pause" : "play";
     if (this.playButton.dataset.state !== state) {
       this.playButton.replaceChildren(icon(state));
@@ -166,7 +166,8 @@ class Player {
     mark(this.all, "aria-pressed", String(this.step === null));
   }
 
+  /** Short: the views and the player share a row. */
   textOf(number) {
-    return `${this.steps.word} ${number} of ${this.length}`;
+    return `${number}/${this.length}`;
   }
 }

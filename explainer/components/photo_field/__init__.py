@@ -24,11 +24,15 @@ _mount = component(
     js=(_HERE / "photo_field.js").read_text(encoding="utf-8"),
 )
 
-EVENTS = ("place", "layer", "edit", "change", "radius")
+EVENTS = ("place", "layer", "edit", "change", "radius", "view")
 
 
 def photo_field(
-    picture: Picture, *, key: str, on: dict[str, Callable[[], None]] | None = None
+    picture: Picture,
+    *,
+    key: str,
+    on: dict[str, Callable[[], None]] | None = None,
+    views: int = 1,
 ) -> None:
     """Draw a picture.
 
@@ -41,12 +45,14 @@ def photo_field(
             "edit": {"row": number, "field": "kernel", "stride", "padding" or "dilation",
             "text": what was typed};
             "change": {"row": number, "what": "add" (a copy below it) or "remove"};
-            "radius": that of the circle that can be dragged, in pixels.
+            "radius": that of the circle that can be dragged, in pixels;
+            "view": the number of the view whose key was pressed, from 0.
+        views: of the page, between which the keys 1, 2 … switch.
     """
     handlers: dict[str, Any] = {
         f"on_{event}_change": (on or {}).get(event, _nothing) for event in EVENTS
     }
-    _mount(key=key, data=payload(picture), **handlers)
+    _mount(key=key, data={**payload(picture), "views": views}, **handlers)
 
 
 def message(key: str, event: str) -> Any:

@@ -3,7 +3,6 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const STEP = 700; // ms a step while playing
-const KEYS = "← → (or ↑ ↓) step through the layers, space plays, arrow keys on the photo move the place";
 
 export default function (component) {
   const host = component.parentElement.querySelector(".photo-field");
@@ -37,6 +36,7 @@ class PhotoField {
     this.host = host;
     this.hot = null; // the row that is pointed at or stepped to; null: the chosen one
     this.timer = 0;
+    this.version = 0;
     this.rows = [];
     this.head = make("tr");
     this.body = make("tbody");
@@ -48,13 +48,20 @@ class PhotoField {
       "aria-label": "The photo. Arrow keys move the place, Enter sets it.",
     });
     this.strip = make("div", { class: "strip", "data-role": "strip", "aria-live": "polite" });
-    this.stage = make("div", { class: "stage" }, this.svg, this.strip);
+    const help = { type: "button", class: "help", "aria-label": "keys", "aria-expanded": "false" };
+    this.help = make("button", help, "?");
+    this.keys = make("div", { class: "keys", role: "note", "aria-label": "keys" });
+    this.keys.hidden = true;
+    const foot = make("div", { class: "foot" }, this.strip, this.help);
+    this.stage = make("div", { class: "stage" }, this.svg, foot, this.keys);
+    this.listeners = new AbortController();
     host.replaceChildren(this.table, this.stage);
     this.listen();
   }
 
   leave() {
     clearTimeout(this.timer);
+    this.listeners.abort();
     delete this.host.field;
   }
 
@@ -69,7 +76,7 @@ class PhotoField {
     this.count = make("span", { class: "count" });
     return make(
       "div",
-      { class: "player", title: KEYS },
+      { class: "player" },
       button("back", "◀", "The layer before (←)"),
       this.play,
       button("on", "▶", "The next layer (→)"),
@@ -89,8 +96,10 @@ class PhotoField {
     this.tabulate();
     this.paint();
     this.light();
+    this.writeKeys();
     if (stack !== this.stack) this.reveal(data.chosen);
     this.stack = stack;
+    this.host.dataset.version = String(++this.version);
     this.host.dataset.ready = "true";
   }
 
@@ -247,6 +256,41 @@ class PhotoField {
     frame.scrollTop = Math.max(bottom, Math.min(row.offsetTop - head, frame.scrollTop));
   }
 
+  // ------------------------------------------------------------------ keys
+
+  writeKeys() {
+    const { rows, circles, views } = this.data;
+    const list = [
+      rows.length && ["← → ↑ ↓", "in the table: another layer"],
+      rows.length && ["space", "play, pause"],
+      ["arrows", "on the photo: move the cross"],
+      ["click, Enter", "set it there"],
+      circles.length && ["drag, + −", "your circle"],
+      views > 1 && [`1 – ${views}`, "another view"],
+      ["?", "this list"],
+    ].filter(Boolean);
+    const parts = list.flatMap(([key, what]) => [make("kbd", {}, key), make("span", {}, what)]);
+    this.keys.replaceChildren(...parts);
+  }
+
+  toggleKeys(open = this.keys.hidden) {
+    this.keys.hidden = !open;
+    this.help.setAttribute("aria-expanded", String(open));
+  }
+
+  /** Wherever the focus is, except where text is typed; numbers of layers are text. */
+  keyAnywhere(event) {
+    const target = event.composedPath()[0];
+    const types = target.matches?.("textarea, [contenteditable], input:not([type=radio], [type=range])");
+    if (types || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const view = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
+    if (view >= 0 && view < this.data.views) this.send("view", view);
+    else if (event.key === "?") this.toggleKeys();
+    else if (event.key === "Escape" && !this.keys.hidden) this.toggleKeys(false);
+    else return;
+    event.preventDefault();
+  }
+
   // ------------------------------------------------------------------ hands
 
   listen() {
@@ -272,6 +316,9 @@ class PhotoField {
     });
     this.table.addEventListener("keydown", (event) => this.tableKey(event));
     this.svg.addEventListener("keydown", (event) => this.stageKey(event));
+    this.help.addEventListener("click", () => this.toggleKeys());
+    const { signal } = this.listeners;
+    document.addEventListener("keydown", (event) => this.keyAnywhere(event), { signal });
     this.svg.addEventListener("pointerdown", (event) => this.pressed(event));
     this.svg.addEventListener("pointermove", (event) => this.dragged(event));
     this.svg.addEventListener("pointerup", (event) => this.released(event));

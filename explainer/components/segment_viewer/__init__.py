@@ -1,4 +1,4 @@
-"""The linked viewer of the first page: photo, FCN-32s, FCN-16s and FCN-8s side by side.
+"""The linked viewer of the first page: the photo and the outputs of a network side by side.
 
 Hovering, zooming, wiping and isolating a class happen in the browser alone; nothing is sent back.
 """
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamlit.components.v2 import component
 
 from explainer.components.segment_viewer.payload import payload
-from explainer.fcn.result import Segmentation
+from explainer.fcn.result import Run
 
 __all__ = ["payload", "segment_viewer"]
 
@@ -23,15 +23,15 @@ _mount = component(
 )
 
 
-def segment_viewer(result: Segmentation, pixels: NDArray[np.uint8], *, key: str) -> None:
-    """Show a photo and its three segmentations, linked.
+def segment_viewer(run: Run, pixels: NDArray[np.uint8], *, key: str) -> None:
+    """Show a photo and its segmentations, linked.
 
     Args:
-        result: the segmentation of the photo.
+        run: the outputs for the photo.
         pixels: the photo at the size that was segmented, shape (height, width, 3), RGB.
         key: Streamlit's key; zoom, opacity and probe survive reruns under the same key.
 
     Raises:
-        ValueError: pixels are not the photo of this result (see `payload`).
+        ValueError: pixels are not the photo of this run (see `payload`).
     """
-    _mount(key=key, data=payload(result, pixels))
+    _mount(key=key, data=payload(run, pixels))

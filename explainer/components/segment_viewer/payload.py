@@ -8,59 +8,61 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explainer.fcn.geometry import Lattice
 from explainer.fcn.render import jpeg
-from explainer.fcn.result import STRIDES, ScoreMap, Segmentation
+from explainer.fcn.result import Run
 from explainer.fcn.voc import PALETTE
 
 
-def payload(result: Segmentation, pixels: NDArray[np.uint8]) -> bytes:
-    """A photo and its segmentation as one block of bytes.
+def payload(run: Run, pixels: NDArray[np.uint8]) -> bytes:
+    """A photo and its segmentations as one block of bytes.
 
-    The label maps and the lattices' own labels are exact. The scores are what each stride adds,
-    rounded to multiples of `scale` (so wrong by at most scale/2): the browser interpolates and
-    sums them for any pixel, which gives every class's probability without asking the server.
+    The label maps and the lattices' own labels are exact. The scores are those of each output on
+    its own lattice, the coarser strides' already added, rounded to multiples of `scale` (so wrong
+    by at most scale/2). From them to the pixel is one bilinear interpolation, whatever the kernels
+    before: the browser does it for any pixel, which gives every class's probability without asking
+    the server.
 
     Streamlit sends bytes as they are; in JSON the same would need base64 and be written and read
     twice, which took longer than all the rest of the page.
 
     Args:
-        result: the segmentation of the photo.
+        run: the outputs for the photo.
         pixels: the photo at the size that was segmented, shape (height, width, 3), RGB.
 
     Returns:
         The length of a header (4 bytes, little-endian), the header (JSON), then the arrays. The
         header has `id` (of everything in it and after it), `photo` (id, height, width, jpeg),
-        `classes` (name and colour by class index), `heads` (for strides 32, 16, 8: `labels`,
-        `cells`, `added`) and `legend` (class and its share under each head, largest share under
-        FCN-8s first, background last). It names an array by its first byte after the header and its
+        `classes` (name and colour by class index), `heads` (for each output, coarse to fine:
+        `stride`, `name`, `labels`, and `cells` with where they sit, their labels and scores) and
+        `legend` (class and its share under each head, largest share under the finest first,
+        background last). It names an array by its first byte after the header and its
         length in bytes. Score maps are little-endian int16, label maps runs (see `runs_of`), all
         row-major.
 
     Raises:
-        ValueError: pixels are not uint8 of shape (result.height, result.width, 3).
+        ValueError: pixels are not uint8 of shape (run.height, run.width, 3).
     """
-    expected = (result.height, result.width, 3)
+    expected = (run.height, run.width, 3)
     if pixels.shape != expected or pixels.dtype != np.uint8:
         raise ValueError(
             f"pixels must be uint8 of shape {expected}, the photo as it was segmented, "
             f"not {pixels.dtype} of shape {pixels.shape}"
         )
     arrays = _Arrays()
-    runs = {stride: runs_of(result.labels[stride]) for stride in STRIDES}
+    runs = {stride: runs_of(run.results[stride].labels[stride]) for stride in run.outputs}
     header = {
         "photo": {
-            "id": f"{result.width}x{result.height}-{zlib.crc32(pixels.tobytes()):08x}",
-            "height": result.height,
-            "width": result.width,
+            "id": f"{run.width}x{run.height}-{zlib.crc32(pixels.tobytes()):08x}",
+            "height": run.height,
+            "width": run.width,
             "jpeg": arrays.add(jpeg(pixels)),
         },
         "classes": [
             {"name": name, "color": PALETTE[index].tolist()}
-            for index, name in enumerate(result.classes)
+            for index, name in enumerate(run.classes)
         ],
-        "heads": [_head(result, stride, runs[stride], arrays) for stride in STRIDES],
-        "legend": _legend(runs, len(result.classes)),
+        "heads": [_head(run, stride, runs[stride], arrays) for stride in run.outputs],
+        "legend": _legend(runs, len(run.classes)),
     }
     body = b"".join(arrays.parts)
     everything = zlib.crc32(body, zlib.crc32(json.dumps(header).encode()))
@@ -102,26 +104,26 @@ def _packed(runs: Runs) -> bytes:
     return ends.astype("<u4").tobytes() + labels.tobytes()
 
 
-def _head(result: Segmentation, stride: int, runs: Runs, arrays: _Arrays) -> dict[str, Any]:
-    total, added = result.sums[stride], result.scores[stride]
-    scale = float(np.abs(added.values).max()) / 32767 or 1.0
+def _head(run: Run, stride: int, runs: Runs, arrays: _Arrays) -> dict[str, Any]:
+    total = run.results[stride].sums[stride]
+    scale = float(np.abs(total.values).max()) / 32767 or 1.0
     winners = total.values.argmax(0).astype(np.uint8)
+    _, rows, cols = total.values.shape
     return {
         "stride": stride,
+        "name": run.name(stride),
         "labels": arrays.add(_packed(runs)),
-        "cells": {**_placing(total), "labels": arrays.add(_packed(runs_of(winners)))},
-        "added": {
-            **_placing(added),
+        "cells": {
+            "stride": total.lattice.stride,
+            "first": total.lattice.first,
+            "fades": total.fades,
+            "rows": rows,
+            "cols": cols,
+            "labels": arrays.add(_packed(runs_of(winners))),
             "scale": scale,
-            "values": arrays.add(np.rint(added.values / scale).astype("<i2").tobytes()),
+            "values": arrays.add(np.rint(total.values / scale).astype("<i2").tobytes()),
         },
     }
-
-
-def _placing(score_map: ScoreMap) -> dict[str, float]:
-    lattice: Lattice = score_map.lattice
-    _, rows, cols = score_map.values.shape
-    return {"stride": lattice.stride, "first": lattice.first, "rows": rows, "cols": cols}
 
 
 def _legend(runs: dict[int, Runs], classes: int) -> list[dict[str, Any]]:
@@ -131,7 +133,7 @@ def _legend(runs: dict[int, Runs], classes: int) -> list[dict[str, Any]]:
         shares[stride] = counts / ends[-1]
     found = np.flatnonzero(sum(shares.values())).tolist()
     rows = [
-        {"index": index, "shares": [float(shares[stride][index]) for stride in STRIDES]}
+        {"index": index, "shares": [float(shares[stride][index]) for stride in runs]}
         for index in found
     ]
     return sorted(rows, key=lambda row: (row["index"] == 0, -row["shares"][-1], row["index"]))

@@ -1,6 +1,6 @@
 /*
- * The linked viewer: photo, FCN-32s, FCN-16s, FCN-8s. Python sends labels and scores once; from then
- * on everything happens here and nothing is sent back.
+ * The linked viewer: the photo and each output of a network (FCN-32s, FCN-16s, FCN-8s, or one alone).
+ * Python sends labels and scores once; from then on everything happens here and nothing is sent back.
  *
  * Coordinates. "Pixel" (y, x) are integers. On canvases the photo spans [0, width] x [0, height], so
  * that pixel (y, x) is the unit square from (x, y) to (x + 1, y + 1) and a lattice position p in pixel
@@ -28,10 +28,17 @@ export default function segmentViewer({ data, parentElement }) {
     showError(root, `This browser lacks ${missing}, which the viewer needs: ${cure}.`);
     return undefined;
   }
-  const viewer = root.segmentViewer ?? (root.segmentViewer = createViewer(root));
+  let received;
+  try {
+    received = unpack(data);
+  } catch (error) {
+    showUnreadable(root, error);
+    return undefined;
+  }
+  const viewer = viewerFor(root, received.header.heads);
   const run = ++viewer.run;
   readTheme(viewer);
-  update(viewer, data);
+  update(viewer, received);
   // Streamlit may end a superseded run after a newer one began on the same elements.
   return () => run === viewer.run && destroy(viewer);
 }
@@ -49,21 +56,39 @@ function showError(root, sentence) {
   root.replaceChildren(message);
 }
 
-async function update(viewer, data) {
+function showUnreadable(root, error) {
+  console.error(error);
+  if (root.segmentViewer) destroy(root.segmentViewer);
+  showError(root, "The viewer could not read this result: reload the page.");
+}
+
+/** The viewer in the root. Another network may have other outputs: then a new one, as the old was left. */
+function viewerFor(root, heads) {
+  const before = root.segmentViewer;
+  const sources = heads.map(({ stride, name }) => [String(stride), name]);
+  if (before && String(before.sources) === String(sources)) return before;
+  if (before) destroy(before);
+  root.segmentViewer = createViewer(root, sources);
+  if (before) {
+    const { probe, pinned, view, lattice, opacity, isolated, unfolded, shown, wipe } = before;
+    const kept = { probe, pinned, view, lattice, opacity, isolated, unfolded, shown };
+    Object.assign(root.segmentViewer, kept);
+    Object.assign(root.segmentViewer.wipe, { on: wipe.on, at: wipe.at });
+  }
+  return root.segmentViewer;
+}
+
+async function update(viewer, { header, part }) {
   const { root } = viewer;
-  let header, scene;
+  viewer.wanted = header.id;
+  // Runs of the script that change something else on the page send the same once more.
+  if (viewer.received === header.id) return;
+  root.dataset.ready = "false";
+  let scene;
   try {
-    const { part, ...rest } = unpack(data);
-    header = rest.header;
-    viewer.wanted = header.id;
-    // Runs of the script that change something else on the page send the same once more.
-    if (viewer.received === header.id) return;
-    root.dataset.ready = "false";
     scene = await decodeScene(header, part);
   } catch (error) {
-    console.error(error);
-    destroy(viewer);
-    showError(root, "The viewer could not read this result: reload the page.");
+    if (root.segmentViewer === viewer) showUnreadable(root, error);
     return;
   }
   const superseded = viewer.wanted !== header.id || viewer.received === header.id;
@@ -73,7 +98,8 @@ async function update(viewer, data) {
 
 function show(viewer, id, scene) {
   viewer.received = id;
-  const samePhoto = viewer.scene?.photo.id === scene.photo.id;
+  const samePhoto = viewer.shown === scene.photo.id;
+  viewer.shown = scene.photo.id;
   viewer.scene?.photo.bitmap.close();
   viewer.scene = scene;
   if (!samePhoto) {
@@ -113,10 +139,10 @@ async function decodeScene({ photo, classes, heads, legend }, part) {
   return { photo: { ...photo, bitmap: await bitmap }, classes, legend, heads: decoded };
 }
 
-function decodeHead({ stride, labels, cells, added }, photo, part) {
+function decodeHead({ stride, name, labels, cells }, photo, part) {
   return {
     stride,
-    name: `FCN-${stride}s`,
+    name,
     pixels: createLayer(part(labels), {
       rows: photo.height,
       cols: photo.width,
@@ -124,7 +150,7 @@ function decodeHead({ stride, labels, cells, added }, photo, part) {
       first: 0,
     }),
     cells: createLayer(part(cells.labels), cells),
-    added: { ...added, values: new Int16Array(part(added.values).buffer) },
+    scores: { ...cells, values: new Int16Array(part(cells.values).buffer) },
   };
 }
 
@@ -160,33 +186,29 @@ function createLayer(runs, { rows, cols, stride, first }) {
 
 /** For each head, every class's probability at pixel coordinates (y, x), fractional or not. */
 function probabilitiesAt({ heads, classes }, y, x) {
-  const scores = new Float64Array(classes.length);
-  return heads.map(({ added }) => {
-    addInterpolated(scores, added, y, x);
-    return softmax(scores);
-  });
+  return heads.map(({ scores }) => softmax(interpolated(scores, classes.length, y, x)));
 }
 
-function addInterpolated(scores, { values, scale, stride, first, rows, cols }, y, x) {
-  const [top, bottom, down] = neighbours((y - first) / stride, rows);
-  const [left, right, across] = neighbours((x - first) / stride, cols);
-  const cells = [
-    [top * cols + left, (1 - down) * (1 - across)],
-    [top * cols + right, (1 - down) * across],
-    [bottom * cols + left, down * (1 - across)],
-    [bottom * cols + right, down * across],
-  ];
-  for (let index = 0; index < scores.length; index++) {
-    const plane = index * rows * cols;
-    for (const [cell, weight] of cells) scores[index] += scale * weight * values[plane + cell];
-  }
+/** The classes' scores at (y, x): those of a head's cells, upsampled bilinearly. */
+function interpolated({ values, scale, stride, first, fades, rows, cols }, classes, y, x) {
+  const columns = reads((x - first) / stride, cols, fades);
+  const cells = reads((y - first) / stride, rows, fades).flatMap(([row, down]) =>
+    columns.map(([col, across]) => [row * cols + col, scale * down * across]),
+  );
+  const score = (plane) =>
+    cells.reduce((sum, [cell, weight]) => sum + weight * values[plane + cell], 0);
+  return Float64Array.from({ length: classes }, (_, index) => score(index * rows * cols));
 }
 
-/** The two cells around a fractional cell coordinate and the weight of the second. */
-function neighbours(position, count) {
-  const inside = clamp(position, 0, count - 1);
-  const before = Math.floor(inside);
-  return [before, Math.min(before + 1, count - 1), inside - before];
+/** The cells beside a fractional cell coordinate and their weights. Beyond the outermost cells the
+ * scores fade to 0, as a transposed convolution's do, or keep their value. */
+function reads(position, count, fades) {
+  const place = fades ? position : clamp(position, 0, count - 1);
+  const before = Math.floor(place);
+  return [
+    [before, before + 1 - place],
+    [before + 1, place - before],
+  ].filter(([cell]) => cell >= 0 && cell < count);
 }
 
 function softmax(scores) {
@@ -655,7 +677,8 @@ function writeDescriptions(viewer) {
       .filter(({ share }) => share >= 0.001)
       .map((row) => `${row.name} ${percent(row.share)}`);
     const what =
-      { photo: "Photo", wipe: "Two pictures, wiped" }[name] ?? `FCN-${name}s: ${found.join(", ")}`;
+      { photo: "Photo", wipe: "Two pictures, wiped" }[name] ??
+      `${scene.heads[position].name}: ${found.join(", ")}`;
     element.setAttribute(
       "aria-label",
       `${what}. Arrow keys move the probe; question mark lists all keys.`,
@@ -755,9 +778,9 @@ function panelHtml([name, title]) {
   return `<figure><figcaption><strong>${title}</strong> <small data-count="${name}"></small></figcaption>${stageHtml(name)}</figure>`;
 }
 
-function selectHtml(side, chosen) {
+function selectHtml(side, chosen, sources) {
   const selected = (name) => (name === chosen ? "selected" : "");
-  const options = SOURCES.map(
+  const options = sources.map(
     ([name, title]) => `<option value="${name}" ${selected(name)}>${title}</option>`,
   );
   return `<select data-side="${side}" aria-label="Picture on the ${side}">${options.join("")}</select>`;
@@ -770,13 +793,6 @@ function readingHtml([name, title]) {
   </div>`;
 }
 
-const SOURCES = [
-  ["photo", "Photo"],
-  ["32", "FCN-32s"],
-  ["16", "FCN-16s"],
-  ["8", "FCN-8s"],
-];
-
 const DIVIDER = `<div class="divider" data-role="divider" role="slider" tabindex="0"
   aria-label="Wipe divider" aria-valuemin="0" aria-valuemax="100"
   title="Drag, or use the arrow keys"><span>↔</span></div>`;
@@ -787,11 +803,20 @@ const KEYS = [
   ["0", "whole photo"],
   ["Enter", "pin or free the probe (also click)"],
   ["L", "as computed, interpolated"],
-  ["W", "wipe two pictures, four side by side"],
+  ["W", "wipe two pictures, all side by side"],
   ["Esc", "free the class, then the pin"],
 ];
 
-const TEMPLATE = `
+/** What the wipe compares at first: the coarsest and the finest output, or the photo and the only one. */
+function wipedAtFirst(outputs) {
+  return [outputs.length > 1 ? outputs[0][0] : "photo", outputs.at(-1)[0]];
+}
+
+/** All elements, for outputs as pairs of a name in the code and a title. */
+function template(outputs) {
+  const sources = [["photo", "Photo"], ...outputs];
+  const [left, right] = wipedAtFirst(outputs);
+  return `
   <div class="toolbar" role="group" aria-label="Viewer tools">
     <label title="How strongly the classes cover the photo">${icon("overlay")}<span>Overlay</span>
       <input type="range" min="0" max="100" step="5" aria-label="Overlay opacity" data-tool="opacity"><output data-role="opacity"></output></label>
@@ -807,17 +832,17 @@ const TEMPLATE = `
     <button type="button" class="keys-button" data-tool="keys" aria-label="Keys" title="Keys (?)" aria-expanded="false">?</button>
     <dl class="keys" data-role="keys" hidden>${KEYS.map(([key, what]) => `<div><dt>${key}</dt><dd>${what}</dd></div>`).join("")}</dl>
   </div>
-  <div class="panels">${SOURCES.map(panelHtml).join("")}</div>
+  <div class="panels">${sources.map(panelHtml).join("")}</div>
   <div class="wipe" hidden>
-    <div class="sides">${selectHtml("left", "32")}<small data-role="wipe-counts"></small>${selectHtml("right", "8")}</div>
+    <div class="sides">${selectHtml("left", left, sources)}<small data-role="wipe-counts"></small>${selectHtml("right", right, sources)}</div>
     ${stageHtml("wipe")}
   </div>
   <div class="readout" data-role="readout">
-    <div class="place"></div>${SOURCES.slice(1).map(readingHtml).join("")}
+    <div class="place"></div>${outputs.map(readingHtml).join("")}
   </div>
   <div class="found" data-role="found">
     <table class="legend" data-role="legend">
-      <thead><tr><th scope="col">Share of the photo</th>${SOURCES.slice(1)
+      <thead><tr><th scope="col">Share of the photo</th>${outputs
         .map(([, title]) => `<th scope="col">${title}</th>`)
         .join("")}</tr></thead>
       <tbody></tbody>
@@ -825,16 +850,21 @@ const TEMPLATE = `
     <button type="button" class="more" data-tool="more" hidden></button>
   </div>
   <div class="unseen" aria-live="polite" data-role="live"></div>`;
+}
 
-function createViewer(root) {
-  root.innerHTML = TEMPLATE;
+function createViewer(root, sources) {
+  root.innerHTML = template(sources);
+  root.style.setProperty("--panels", 1 + sources.length);
+  const [left, right] = wipedAtFirst(sources);
   const find = (selector) => root.querySelector(selector);
   const viewer = {
     root,
+    sources, // the outputs as pairs: stride, name
     run: 0,
     wanted: null, // the id of the newest result, and of the one on show
     received: null,
     scene: null,
+    shown: null, // the id of the photo that probe and view belong to
     font: "",
     ground: "",
     view: null,
@@ -845,7 +875,7 @@ function createViewer(root) {
     isolated: null,
     preview: null,
     unfolded: false,
-    wipe: { on: false, left: "32", right: "8", at: 0.5 },
+    wipe: { on: false, left, right, at: 0.5 },
     box: { width: 1, height: 1 },
     top: 0,
     size: 1,
@@ -924,10 +954,10 @@ function readTheme(viewer) {
 }
 
 /** How many panels share a row: wide photos get fewer, phones two. */
-function columnsFor(width, aspect) {
+function columnsFor(width, aspect, panels) {
   if (aspect > 7) return 1;
   if (width < NARROW) return aspect > 3 ? 1 : 2;
-  return aspect > 2.6 ? 2 : 4;
+  return aspect > 2.6 ? Math.min(2, panels) : panels;
 }
 
 function layOut(viewer) {
@@ -935,7 +965,8 @@ function layOut(viewer) {
   const total = root.clientWidth;
   if (!scene || !total) return;
   const aspect = scene.photo.width / scene.photo.height;
-  const columns = wipe.on ? 1 : columnsFor(total, aspect);
+  const panels = 1 + viewer.sources.length;
+  const columns = wipe.on ? 1 : columnsFor(total, aspect, panels);
   const narrow = total < NARROW;
   viewer.size = clamp(total / 1216, 1, 1.4);
   // Panels one below the other have their titles on the left: less high.
@@ -945,10 +976,10 @@ function layOut(viewer) {
   parts.panels.hidden = wipe.on;
   parts.wipe.hidden = !wipe.on;
   setLengths(root, { "--columns": columns, "--size": viewer.size });
-  setLengths(root, { "--column": `${(total - 3 * GAP) / 4}px` });
+  setLengths(root, { "--column": `${(total - (panels - 1) * GAP) / panels}px` });
   const room = (total - GAP * (columns - 1)) / columns - captions;
   const share = clamp((wipe.on ? 0.52 : 0.6) * window.innerHeight, 240, 900);
-  const highest = columns === 4 ? Math.min(share, roomAboveLegend(viewer)) : share;
+  const highest = columns === panels && !narrow ? Math.min(share, roomAboveLegend(viewer)) : share;
   const height = clamp(room / aspect, Math.min(80, room), highest);
   const width = wipe.on ? clamp(height * aspect, Math.min(320, room), room) : room;
   viewer.box = { width, height };

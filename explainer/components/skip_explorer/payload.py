@@ -4,7 +4,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, TypeGuard
 
@@ -41,9 +41,12 @@ class Removal:
         return cell[0] in self.strides or cell in self.cells
 
 
-def name_of(stride: int) -> str:
-    """What the map of a stride is called on the page: "stride 32", "pool4", "pool3"."""
-    return SKIP_NAMES.get(stride, f"stride {stride}")
+def name_of(stride: int, coarsest: int = 32) -> str:
+    """What the map of a stride is called on the page: "stride 32", "pool4", "pool3".
+
+    The coarsest map is no skip.
+    """
+    return SKIP_NAMES[stride] if stride < coarsest else f"stride {stride}"
 
 
 def signed(hundredths: int) -> str:
@@ -69,20 +72,24 @@ def scores_at(
 ) -> NDArray[np.float32]:
     """Bilinear interpolation of every class's scores at pixels: shape (classes, *ys.shape).
 
-    Beyond the outermost cells their value is kept.
+    Beyond the outermost cells their values are kept or fade to 0, as the map says.
     """
 
-    def ends(pixels: NDArray[np.integer], cells: int) -> tuple[Any, Any, Any]:
-        at = np.clip((pixels - scores.lattice.first) / scores.lattice.stride, 0, cells - 1)
-        low = np.floor(at).astype(int)
-        return low, np.minimum(low + 1, cells - 1), (at - low).astype(np.float32)
+    def ends(pixels: NDArray[np.integer], cells: int) -> tuple[Any, Any, Any, Any]:
+        at = (pixels - scores.lattice.first) / scores.lattice.stride
+        inside = np.clip(at, 0, cells - 1)
+        low = np.minimum(np.floor(inside).astype(int), max(cells - 2, 0))
+        along = (inside - low).astype(np.float32)
+        kept = np.clip(1 - np.abs(at - inside), 0, 1) if scores.fades else np.ones_like(at)
+        high = np.minimum(low + 1, cells - 1)
+        return low, high, (1 - along) * kept.astype(np.float32), along * kept.astype(np.float32)
 
     values = scores.values
-    top, bottom, down = ends(ys, values.shape[1])
-    left, right, along = ends(xs, values.shape[2])
-    above = values[:, top, left] * (1 - along) + values[:, top, right] * along
-    below = values[:, bottom, left] * (1 - along) + values[:, bottom, right] * along
-    return above * (1 - down) + below * down
+    top, bottom, up, down = ends(ys, values.shape[1])
+    left, right, back, along = ends(xs, values.shape[2])
+    above = values[:, top, left] * back + values[:, top, right] * along
+    below = values[:, bottom, left] * back + values[:, bottom, right] * along
+    return above * up + below * down
 
 
 def sample_step(height: int, width: int) -> int:
@@ -96,7 +103,7 @@ def sample_step(height: int, width: int) -> int:
 def output_map(result: Segmentation, class_index: int, step: int) -> NDArray[np.float32]:
     """The finest output's scores of one class at every step-th pixel, shape (rows, columns)."""
     finest = result.sums[min(result.sums)]
-    one = ScoreMap(finest.values[class_index : class_index + 1], finest.lattice)
+    one = replace(finest, values=finest.values[class_index : class_index + 1])
     ys, xs = np.arange(0, result.height, step), np.arange(0, result.width, step)
     return scores_at(one, ys[:, None], xs[None, :])[0]
 
@@ -201,7 +208,7 @@ def ledger_payload(
         parts.append(
             {
                 "stride": part.stride,
-                "name": name_of(part.stride),
+                "name": name_of(part.stride, original.parts[0].stride),
                 "value": signed(shown),
                 "negative": shown < 0,
                 "magnitude": signed(abs(shown)),
@@ -261,6 +268,7 @@ def payload(
     removal: Removal | None = None,
     changed: Segmentation | None = None,
     words: str = "",
+    head: str = "",
 ) -> dict[str, Any]:
     """Everything that the picture shows, JSON-ready.
 
@@ -271,6 +279,7 @@ def payload(
         pixel: (y, x) whose ledger is shown.
         removal: what is taken out; with it, `changed` is `result.without(...)` of just that.
         words: what the removal did, in a sentence.
+        head: the name of the output; FCN-8s where it is empty and the finest stride is 8.
 
     Raises:
         ValueError: the photo has another size than the result.
@@ -312,7 +321,7 @@ def payload(
         maps.append(
             {
                 "stride": stride,
-                "name": name_of(stride),
+                "name": name_of(stride, strides[0]),
                 "first": result.scores[stride].lattice.first,
                 "largest": float(np.abs(result.scores[stride].values[class_index]).max()),
                 "rows": added.shape[0],
@@ -340,7 +349,7 @@ def payload(
             "values": _base64(np.round(output * (32767 / largest)).astype(np.int16)),
         },
         "limit": limit,
-        "head": f"FCN-{finest}s",
+        "head": head or f"FCN-{finest}s",
         "before": label_layer(before),
         "after": label_layer(after) if removal else None,
         "changes": change_layer(before, after) if removal else None,
@@ -351,21 +360,21 @@ def payload(
         "wins": bool(scores_here[class_index] >= scores_here[other]),
         "removedCells": [",".join(map(str, cell)) for cell in sorted(removal.cells)],
         "removedStrides": sorted(removal.strides),
-        "without": without_text(removal),
+        "without": without_text(removal, strides[0]),
         "words": words,
     }
 
 
-def without_text(removal: Removal) -> str:
+def without_text(removal: Removal, coarsest: int = 32) -> str:
     """What is missing, in words: "without pool3 and 2 cells of stride 32"; empty if nothing."""
-    things = [name_of(stride) for stride in sorted(removal.strides, reverse=True)]
+    things = [name_of(stride, coarsest) for stride in sorted(removal.strides, reverse=True)]
     cells = [cell for cell in removal.cells if cell[0] not in removal.strides]
     for stride in sorted({cell[0] for cell in cells}, reverse=True):
         here = sorted(cell for cell in cells if cell[0] == stride)
         if len(here) == 1:
-            things.append(f"cell ({here[0][1]}, {here[0][2]}) of {name_of(stride)}")
+            things.append(f"cell ({here[0][1]}, {here[0][2]}) of {name_of(stride, coarsest)}")
         else:
-            things.append(f"{len(here)} cells of {name_of(stride)}")
+            things.append(f"{len(here)} cells of {name_of(stride, coarsest)}")
     if not things:
         return ""
     return "without " + ", ".join(things[:-1]) + (" and " if things[1:] else "") + things[-1]

@@ -344,7 +344,10 @@ class Explorer {
     const coarse = this.cells.filter((cell) => cell.stride === this.data.maps[0].stride);
     const mean = (of) => coarse.reduce((sum, cell) => sum + of(cell), 0) / coarse.length;
     const [y, x] = coarse.length ? [mean((c) => c.y), mean((c) => c.x)] : this.data.pixel;
-    const across = 2.2 * this.data.maps[0].stride;
+    const spread = (of) => Math.max(...coarse.map(of)) - Math.min(...coarse.map(of));
+    const apart = coarse.length ? Math.max(spread((c) => c.y), spread((c) => c.x)) : 0;
+    const { stride } = this.data.maps[0];
+    const across = Math.max(stride, apart) + 1.2 * stride;
     panel.scale = Math.min(panel.width, panel.height) / across;
     panel.left = x - panel.width / panel.scale / 2;
     panel.top = y - panel.height / panel.scale / 2;

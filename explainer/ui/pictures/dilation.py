@@ -126,11 +126,6 @@ def scene(state: State, view: str) -> Scene:
     return replace(shown, views=VIEWS, view=VIEWS.index(view))
 
 
-def nothing(view: str) -> Scene:
-    """The tabs without a picture, where the settings of a view are impossible."""
-    return Scene([], rest="these settings have no picture", views=VIEWS, view=VIEWS.index(view))
-
-
 def _said(state: State, view: str) -> str:
     if view == "Context":
         return f"eight layers see {chips('w', '67×67')} pixels at full resolution"

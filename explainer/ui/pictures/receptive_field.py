@@ -379,6 +379,21 @@ def network_box(y: int, x: int) -> Box:
     return box(field, (y // STRIDE, x // STRIDE))
 
 
+def network_sum() -> tuple[dict[int, int], int]:
+    """What the layers at each stride add to the field of the trunk's unit, and that field.
+
+    Returns:
+        by stride between the units that they read, the sum of d(k − 1) of its layers; and
+        1 + the sum of stride times that.
+    """
+    layers = KNOWN["this app, stride 32"]
+    fields = receptive_fields(layers)
+    wider: dict[int, int] = {}
+    for layer, before in zip(layers, (Field(), *fields), strict=False):
+        wider[before.stride] = wider.get(before.stride, 0) + layer.dilation * (layer.kernel - 1)
+    return wider, fields[-1].size
+
+
 def network_picture(
     photo: str, height: int, width: int, place: tuple[int, int], circles: Sequence[Circle], **more
 ) -> Picture:

@@ -192,12 +192,6 @@ def scene(state: State, view: str) -> Scene:
     return replace(drawn, views=VIEWS, view=VIEWS.index(view))
 
 
-def is_wide(drawn: Scene) -> bool:
-    """Whether a picture needs the width of the whole page for digits that can be read."""
-    columns = (sum(item.columns for item in row if isinstance(item, Grid)) for row in drawn.rows)
-    return max(columns) > COLUMNS_BESIDE_A_QUESTION
-
-
 # What the views share. The cells of input, kernel and output have the same grid, row and column in
 # all of them, so that a pinned cell stays pinned.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explainer.components.segment_viewer import segment_viewer
 from explainer.fcn.geometry import Lattice, padded_size
 from explainer.fcn.labels import label_maps
-from explainer.fcn.result import STRIDES, ScoreMap, Segmentation
+from explainer.fcn.result import STRIDES, Run, ScoreMap, Segmentation
 from explainer.fcn.voc import CLASSES
 
 SHAPES = {
@@ -70,4 +70,5 @@ def example(shape: str = "normal") -> tuple[Segmentation, NDArray[np.uint8]]:
 if __name__ == "__main__":
     st.set_page_config(layout="wide")
     chosen = st.radio("Shape", list(SHAPES), key="shape", bind="query-params", horizontal=True)
-    segment_viewer(*example(chosen), key="viewer")
+    result, pixels = example(chosen)
+    segment_viewer(Run.single(result), pixels, key="viewer")

@@ -264,3 +264,9 @@ def test_the_code_of_the_network_runs(file, place, radius, average):
     assert made["found"].mass.sum() == pytest.approx(1)
     assert made["y"] in range(21)
     assert torch.is_grad_enabled()
+
+
+def test_the_sum_over_the_strides_is_the_field_of_the_network():
+    wider, size = pictures.network_sum()
+    assert wider == {1: 2, 2: 4, 4: 4, 8: 6, 16: 14, 32: 6}
+    assert size == 1 + sum(stride * add for stride, add in wider.items()) == 491

@@ -1,0 +1,92 @@
+"""Every view of every lesson in a window of 1280×720 and of 1920×1080, switched by its digit."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
+
+from explainer.ui.pictures import (
+    checkerboard,
+    convolution,
+    dilation,
+    transposed_convolution,
+    unpooling,
+)
+from tests.browser.conftest import idle
+
+GRID = '[data-role="linked-grid"][data-ready="true"]'
+FIELD = '[data-role="photo-field"][data-ready="true"]'
+VIEWS = {
+    "convolution": convolution.VIEWS,
+    "unpooling": unpooling.VIEWS,
+    "transposed_convolution": transposed_convolution.VIEWS,
+    "checkerboard": checkerboard.VIEWS,
+    "dilation": dilation.VIEWS,
+}
+SMALL: ViewportSize = {"width": 1280, "height": 720}
+LARGE: ViewportSize = {"width": 1920, "height": 1080}
+
+
+def needs_no_scrolling(page: Page, picture: str) -> None:
+    """Sentence, controls, picture, one line of formula and the prediction are in the window."""
+    question = page.locator(".st-key-predict")
+    for part in (
+        page.locator(".st-key-shell_title"),
+        page.locator(".st-key-controls"),
+        page.locator(picture),
+        page.locator('[data-role="formula"] > div'),
+        question.locator("p"),
+        question.get_by_role("button").last,
+    ):
+        expect(part.first).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_every_view_is_whole_without_scrolling_and_grows_with_the_window(
+    path: str, page: Page, serve: Any
+):
+    page.goto(f"{serve().rstrip('/')}/{path}")
+    tabs = page.locator(GRID).first.get_by_role("tab")
+    expect(tabs).to_have_count(len(VIEWS[path]))
+    for number, view in enumerate(VIEWS[path], start=1):
+        page.set_viewport_size(SMALL)
+        page.keyboard.press(str(number))
+        expect(tabs.nth(number - 1)).to_have_attribute("aria-selected", "true")
+        expect(tabs.nth(number - 1)).to_contain_text(view)
+        idle(page)
+        needs_no_scrolling(page, GRID)
+        small = page.locator(GRID).first.bounding_box()
+        page.set_viewport_size(LARGE)
+        expect(page.locator(GRID).first).to_have_css("--scale", "1.5")
+        idle(page)
+        needs_no_scrolling(page, GRID)
+        large = page.locator(GRID).first.bounding_box()
+        assert small is not None
+        assert large is not None
+        assert large["width"] / small["width"] == pytest.approx(1.5, abs=0.02)
+        assert large["height"] / small["height"] == pytest.approx(1.5, abs=0.05)
+
+
+@pytest.mark.parametrize("window", [SMALL, LARGE], ids=["720", "1080"])
+def test_both_views_of_the_receptive_field_too(window: ViewportSize, page: Page, serve: Any):
+    page.set_viewport_size(window)
+    page.goto(f"{serve().rstrip('/')}/receptive_field")
+    for view, question in (("layers", "Does every pixel"), ("network", "The dashed box")):
+        page.locator(FIELD).first.wait_for()
+        page.keyboard.press("1" if view == "layers" else "2")
+        expect(page.locator(".st-key-predict")).to_contain_text(question)
+        idle(page)
+        needs_no_scrolling(page, FIELD)
+
+
+def test_where_settings_are_impossible_the_views_stay(page: Page, serve: Any):
+    page.goto(f"{serve().rstrip('/')}/transposed_convolution?stride=2&output_padding=3")
+    expect(page.locator(".st-key-impossible")).to_contain_text("output_padding")
+    tabs = page.locator(GRID).first.get_by_role("tab")
+    expect(tabs).to_have_count(4)
+    page.keyboard.press("3")
+    expect(tabs.nth(2)).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="output_padding = 1").click()
+    expect(page.locator(".st-key-impossible")).to_have_count(0)
+    expect(tabs.nth(2)).to_have_attribute("aria-selected", "true")
+    expect(page.locator('[data-role="formula"]')).to_be_visible()
