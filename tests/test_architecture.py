@@ -17,11 +17,20 @@ FORBIDDEN = {
         "streamlit",
         "torch",
         "explainer.fcn",
+        "explainer.serve",
         "explainer.bench",
         "explainer.ui",
         "explainer.components",
     ),
     "explainer/fcn": (
+        "streamlit",
+        "explainer.serve",
+        "explainer.training",
+        "explainer.bench",
+        "explainer.ui",
+        "explainer.components",
+    ),
+    "explainer/serve": (
         "streamlit",
         "explainer.training",
         "explainer.bench",
@@ -30,11 +39,17 @@ FORBIDDEN = {
     ),
     "explainer/training": (
         "streamlit",
+        "explainer.serve",
         "explainer.bench",
         "explainer.ui",
         "explainer.components",
     ),
-    "explainer/components": ("explainer.ui", "explainer.training", "explainer.bench"),
+    "explainer/components": (
+        "explainer.ui",
+        "explainer.serve",
+        "explainer.training",
+        "explainer.bench",
+    ),
     "explainer/ui": ("explainer.training", "explainer.bench"),
     "explainer/bench": ("streamlit", "explainer.training", "explainer.components"),
     "pages": ("numpy", "scipy", "torch", "explainer.training", "explainer.bench"),
@@ -109,6 +124,17 @@ def test_the_list_of_sections_costs_nothing():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_only_the_serving_side_knows_ray():
+    """An app that asks a serving machine does not have to install it."""
+    knowing = {
+        path.relative_to(ROOT).as_posix()
+        for layer in ("app.py", "pages", "explainer")
+        for path in sources(layer)
+        if breaches(imported(path.read_text("utf-8")), ("ray",))
+    }
+    assert knowing == {"explainer/serve/__main__.py", "explainer/serve/deployment.py"}
 
 
 def test_entry_points_only_route_and_frame():

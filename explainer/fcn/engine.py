@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -40,13 +40,21 @@ SMALLEST = 256
 
 
 class Network(Protocol):
-    """What the engine needs of a `Segmenter`."""
+    """What the engine needs of a `Segmenter`, or of something else that segments in its place.
 
-    device: str
-    largest_batch: int
-    passes_at_once: int
+    That one gives answers, with notes of its own.
+    """
 
-    def launch(self, photos: Sequence[Photo]) -> Callable[[], list[Segmentation]]: ...
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def largest_batch(self) -> int: ...
+
+    @property
+    def passes_at_once(self) -> int: ...
+
+    def launch(self, photos: Sequence[Photo]) -> Callable[[], Sequence[Segmentation | Answer]]: ...
 
 
 class Busy(RuntimeError):
@@ -126,6 +134,11 @@ class Ticket(Generic[T]):
             Exception: whatever loading the network or the work raised.
         """
         return self._future.result(timeout)
+
+    @property
+    def future(self) -> Future[T]:
+        """For those who wait in an event loop."""
+        return self._future
 
     def cancel(self) -> None:
         """Give the place up; what is computed already is finished, and remembered."""
@@ -338,7 +351,7 @@ class Engine:
             except torch.OutOfMemoryError:
                 free_memory()
                 return self._with_less_memory(network, photos)
-            return [Answer(result) for result in results]
+            return [_answer(result) for result in results]
 
         return answers
 
@@ -366,7 +379,9 @@ class Engine:
                 f"The memory of {network.device} did not suffice for {photo.shape[1]}×"
                 f"{photo.shape[0]}, so the network saw the photo at {size[0]}×{size[1]}."
             )
-            return [Answer(result, smaller, (note,))]
+            answer = _answer(result)
+            seen = smaller if answer.pixels is None else answer.pixels
+            return [replace(answer, pixels=seen, notes=(*answer.notes, note))]
         if self._make_spare is None:
             raise torch.OutOfMemoryError(
                 f"the memory of {network.device} does not suffice even for a small photo: close "
@@ -376,7 +391,8 @@ class Engine:
             self._spare = self._make_spare()
         (result,) = self._spare.launch(photos)()
         note = f"The memory of {network.device} did not suffice: computed on {self._spare.device}."
-        return [Answer(result, notes=(note,))]
+        answer = _answer(result)
+        return [replace(answer, notes=(*answer.notes, note))]
 
     def _computed(self, batch: list[Ticket[Any]], answers: Mapping[str, Any]) -> None:
         with self._changed:  # so that nobody leaves in between
@@ -447,6 +463,10 @@ class Remembered:
 
     def _forget(self, key: str) -> None:
         self.nbytes -= self._entries.pop(key).answer.nbytes
+
+
+def _answer(found: Segmentation | Answer) -> Answer:
+    return found if isinstance(found, Answer) else Answer(found)
 
 
 def key_of(photo: Photo, network: str) -> str:

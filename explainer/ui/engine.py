@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -35,15 +36,20 @@ def starting() -> Future[Engine]:
 def _start(future: Future[Engine]) -> None:
     try:
         # PyTorch takes more than a second to import: here, so that the page is drawn meanwhile.
-        from explainer.fcn.engine import Engine
+        from explainer.fcn.engine import Engine, Network
         from explainer.fcn.segmenter import Segmenter
+        from explainer.serve.client import VARIABLE, Remote
 
         def load(device: str | None = None) -> Segmenter:
             segmenter = Segmenter.load(device=device)
             segmenter.warm_up()
             return segmenter
 
-        future.set_result(Engine(load, lambda: load("cpu")))
+        def network() -> Network:
+            address = os.environ.get(VARIABLE)
+            return Remote(address, load) if address else load()
+
+        future.set_result(Engine(network, lambda: load("cpu")))
     except Exception as error:
         future.set_exception(error)
 
@@ -102,7 +108,9 @@ def run(
         key: under which the answer is remembered, as in `Engine.run`.
     """
     here = seat()
-    return _answered(here.engine.run(here, work, key), waiting)
+    # A serving machine segments only; it has the network of this one beside it.
+    own = here.engine.run(here, lambda network: work(getattr(network, "local", network)), key)
+    return _answered(own, waiting)
 
 
 def influence(

@@ -287,6 +287,23 @@ def test_without_memory_at_all_the_spare_computes_and_it_says_so(started):
     assert spare.passes == [[5]]
 
 
+class Elsewhere(Fake):
+    """Gives answers with a note, as what segments on another machine does."""
+
+    def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Answer]]:  # pyright: ignore
+        collect = super().launch(photos)
+        return lambda: [Answer(result, notes=("elsewhere",)) for result in collect()]
+
+
+@pytest.mark.parametrize(("fits", "about_memory"), [(np.inf, 0), (300 * 200, 1)])
+def test_notes_of_what_segments_come_before_those_of_the_engine(started, fits, about_memory):
+    engine, _ = started(Elsewhere(fits=fits))
+    answer = engine.segment("a", photo(5, 400, 600)).result(WAIT)
+    assert answer.notes[0] == "elsewhere"
+    assert ["600×400" in note for note in answer.notes[1:]] == [True] * about_memory
+    assert (answer.pixels is not None) == bool(about_memory)
+
+
 def test_without_a_spare_it_says_what_to_do(started):
     engine, _ = started(Fake(fits=0))
     with pytest.raises(torch.OutOfMemoryError, match="EXPLAINER_DEVICE"):
