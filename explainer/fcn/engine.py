@@ -190,6 +190,8 @@ class Engine:
     def segment(self, session: Hashable, photo: Photo) -> Ticket[Answer]:
         """Queue a photo, (H, W, 3) uint8 RGB, for a session.
 
+        Asked again for the photo that waits or is being computed, the session gets the same ticket.
+
         Raises:
             Busy: too many sessions wait.
         """
@@ -230,10 +232,20 @@ class Engine:
     def _remembered_or_queued(self, ticket: Ticket[T]) -> Ticket[T]:
         known = self.remembered.get(ticket.key, ticket.session)
         if known is None:
-            return self._queue(ticket)
+            return self._asked_before(ticket) or self._queue(ticket)
         self._cancel_waiting(ticket.session)
         ticket._future.set_result(known)
         return ticket
+
+    def _asked_before(self, ticket: Ticket[T]) -> Ticket[T] | None:
+        """The session's own ticket for the same, if there is no newer one; it has the same key."""
+        with self._changed:
+            waiting = self._waiting.get(ticket.session)
+            own = [t for t in self._computing if t.session == ticket.session]
+            for older in [waiting] if waiting else own:
+                if ticket.key and older.key == ticket.key and not older._left:
+                    return older
+        return None
 
     def _queue(self, ticket: Ticket[T]) -> Ticket[T]:
         with self._changed:

@@ -83,6 +83,17 @@ def seat() -> Seat:
     return Seat(engine) if get_script_run_ctx() is None else _seat(engine, id(engine))
 
 
+def begin(pixels: NDArray[np.uint8]) -> None:
+    """Queue a photo that `segment` will be asked for soon; not where the engine is not there yet.
+
+    Raises:
+        Busy: too many visitors wait.
+    """
+    if starting().done():
+        here = seat()
+        here.engine.segment(here, pixels)
+
+
 def segment(pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None = None) -> Answer:
     """Segment a photo, (H, W, 3) RGB.
 
@@ -138,5 +149,3 @@ def _answered(ticket: Ticket[T], waiting: Callable[[int], object] | None) -> T:
         return ticket.result()
     except CancelledError:
         st.stop()  # another run of this visitor's script has asked for something newer
-    finally:
-        ticket.cancel()

@@ -2,6 +2,7 @@
 
 import html
 import time
+from contextlib import suppress
 
 import streamlit as st
 from PIL import Image
@@ -22,8 +23,9 @@ def show() -> None:
     photo_source.follow_link(now)
     networks.follow_link(now)
     choice = now.choice if networks.ready(now.choice) else BUNDLED
-    open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
+    _begin(now, photo_source.longest_side(), choice)
+    open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
     side = photo_source.draw(now)
     # Places of their own for all that is there in some runs only: an element that moves is drawn
     # beside its old self until the run ends, and is made anew.
@@ -94,6 +96,14 @@ def _accept_pending(now: Visit, side: int) -> None:
     now.chosen = pending
     now.error = now.notice = ""
     photo_source.forget_link(now)
+
+
+def _begin(now: Visit, side: int, choice: Choice) -> None:
+    """Let the bundled network compute while the page is drawn."""
+    if now.chosen is None or not choice.bundled or now.known(side, choice) is not None:
+        return
+    with suppress(ValueError, RuntimeError):  # `_segment` meets it too, where it can be shown
+        engine.begin(_prepared(now, now.chosen, side).pixels)
 
 
 def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:

@@ -172,6 +172,29 @@ def test_a_cancelled_ticket_frees_its_place(started):
     assert [1] not in network.passes
 
 
+def test_asked_again_for_the_same_photo_a_session_gets_the_same_ticket(started):
+    engine, network = started()
+    held(engine, network)
+    waiting = engine.segment("a", photo(1))
+    assert engine.segment("a", photo(1)) is waiting
+    other = engine.segment("b", photo(1))
+    assert other is not waiting
+    assert engine.segment("a", photo(2)) is not waiting
+    newest = engine.segment("a", photo(1))
+    network.gate.set()
+    assert shade(newest.result(WAIT)) == shade(other.result(WAIT)) == 1
+    assert [2] not in network.passes
+
+    network.gate.clear()
+    computing = engine.segment("c", photo(3))
+    for _ in network.passes:
+        assert network.entered.acquire(timeout=WAIT)
+    assert engine.segment("c", photo(3)) is computing
+    network.gate.set()
+    assert shade(computing.result(WAIT)) == 3
+    assert network.passes.count([3]) == 1
+
+
 def test_a_known_photo_is_not_computed_again_and_serves_everyone(started):
     engine, network = started()
     first = engine.segment("a", photo(7)).result(WAIT)
