@@ -87,7 +87,9 @@ class Picture {
     this.takePin(data.pin ?? "");
     this.takeGuesses(data.marks ?? "");
     this.updateTabs();
+    const focused = this.focus && { ...this.views.get(this.focus.name).cells[this.focus.cell].dataset };
     this.updateScene();
+    if (focused) this.refocus(this.focus.name, Number(focused.row), Number(focused.col));
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
     if (this.hover && !this.has(this.hover)) this.hover = null;
@@ -100,6 +102,13 @@ class Picture {
     if (this.width && !reducedMotion()) this.appeared.forEach((view) => this.comeOver(view));
     this.root.dataset.version = String(++this.version);
     this.root.dataset.ready = "true";
+  }
+
+  /** Elements stand for other cells after a change of shape: the focus stays with its row and column. */
+  refocus(name, row, col) {
+    const view = this.views.get(name);
+    const cell = view ? view.find(row, col) : -1;
+    if (cell >= 0) view.cells[cell].focus();
   }
 
   has({ name, cell }) {
