@@ -87,9 +87,9 @@ class Picture {
     this.takePin(data.pin ?? "");
     this.takeGuesses(data.marks ?? "");
     this.updateTabs();
-    const focused = this.focus && { ...this.views.get(this.focus.name).cells[this.focus.cell].dataset };
+    const focused = { ...this.root.getRootNode().activeElement?.closest(".cell")?.dataset };
     this.updateScene();
-    if (focused) this.refocus(this.focus.name, Number(focused.row), Number(focused.col));
+    if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
     if (this.hover && !this.has(this.hover)) this.hover = null;
