@@ -89,7 +89,6 @@ class Picture {
     this.updateTabs();
     const focused = { ...this.root.getRootNode().activeElement?.closest(".cell")?.dataset };
     this.updateScene();
-    if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
     if (this.hover && !this.has(this.hover)) this.hover = null;
@@ -99,6 +98,7 @@ class Picture {
     this.writeKeys();
     this.writeStep();
     this.layout();
+    if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     if (this.width && !reducedMotion()) this.appeared.forEach((view) => this.comeOver(view));
     this.root.dataset.version = String(++this.version);
     this.root.dataset.ready = "true";
@@ -190,7 +190,7 @@ class Picture {
         return make("div", { class: "line" }, ...elements);
       }),
     );
-    if (focused && this.scene.contains(focused)) focused.focus();
+    if (focused && this.scene.contains(focused) && !focused.matches(".cell")) focused.focus();
   }
 
   // ------------------------------------------------------------------ layout
