@@ -87,6 +87,7 @@ class Picture {
     this.takePin(data.pin ?? "");
     this.takeGuesses(data.marks ?? "");
     this.updateTabs();
+    const focused = { ...this.root.getRootNode().activeElement?.closest(".cell")?.dataset };
     this.updateScene();
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
@@ -97,9 +98,17 @@ class Picture {
     this.writeKeys();
     this.writeStep();
     this.layout();
+    if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     if (this.width && !reducedMotion()) this.appeared.forEach((view) => this.comeOver(view));
     this.root.dataset.version = String(++this.version);
     this.root.dataset.ready = "true";
+  }
+
+  /** Elements stand for other cells after a change of shape: the focus stays with its row and column. */
+  refocus(name, row, col) {
+    const view = this.views.get(name);
+    const cell = view ? view.find(row, col) : -1;
+    if (cell >= 0) view.cells[cell].focus();
   }
 
   has({ name, cell }) {
@@ -181,7 +190,7 @@ class Picture {
         return make("div", { class: "line" }, ...elements);
       }),
     );
-    if (focused && this.scene.contains(focused)) focused.focus();
+    if (focused && this.scene.contains(focused) && !focused.matches(".cell")) focused.focus();
   }
 
   // ------------------------------------------------------------------ layout
