@@ -87,7 +87,8 @@ class Picture {
     this.takePin(data.pin ?? "");
     this.takeGuesses(data.marks ?? "");
     this.updateTabs();
-    const focused = { ...this.root.getRootNode().activeElement?.closest(".cell")?.dataset };
+    const at = this.root.getRootNode().activeElement;
+    const focused = at?.matches(".cell") ? { ...at.dataset } : {}; // not an editor in a cell
     this.updateScene();
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
