@@ -383,7 +383,7 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
         f"{found.even} px.{outside}"
     )
     drawn = pictures.curve(found.shares, found.uniform, found.radius, circle.radius, found.even)
-    st.markdown(drawn, unsafe_allow_html=True)
+    st.plotly_chart(drawn, key="curve", config={"displayModeBar": False})
     circles = [circle, Circle(found.radius, "found", f"90 %: {found.radius}")]
     if again is None:
         says = f"Bright: pixels that count for {found.answer.label} at the cross"

@@ -218,7 +218,7 @@ def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_erro
     expect(page).to_have_url(re.compile(r"radius=(9|10)\d"))
     expect(page.locator(f'{PICTURE} [data-ring="found"]')).to_have_count(0)
     page.get_by_role("button", name="Reveal").click()
-    expect(page.locator('[data-role="curve"]').last).to_be_visible(timeout=120_000)
+    expect(page.locator(".js-plotly-plot").last).to_be_visible(timeout=120_000)
     expect(page.locator(f'{PICTURE} [data-ring="found"]')).to_have_count(1)
     expect(page.locator(f"{PICTURE} image.heat")).to_have_count(1)
     page.get_by_text("Grey out all outside my circle").click()

@@ -4,11 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from explainer.components.photo_field import Box, Circle, Picture, Row
 from explainer.ops import Field, Layer, SettingError, conv_size, number, receptive_fields
 from explainer.ops.receptive import composed
 from explainer.ops.stacks import MOBILENETV2, STACKS
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 Layers = tuple[Layer, ...]
 
@@ -418,8 +422,8 @@ def at_radius(shares: Sequence[float], radius: int) -> float:
 
 def curve(
     found: Sequence[float], uniform: Sequence[float], radius: int, guess: int, even: int
-) -> str:
-    """The share of the influence within a circle against its radius, as a drawing.
+) -> "Figure":
+    """The share of the influence within a circle against its radius.
 
     Args:
         found: measured, for every whole radius from 0.
@@ -427,53 +431,70 @@ def curve(
         radius, even: where each reaches 90 %.
         guess: the student's circle.
     """
-    width, height, left, bottom = 400, 150, 48, 26
+    # Takes as long to import as all else that the page needs: only when there is a curve to draw.
+    import plotly.graph_objects as go
+
     last = max(len(found), len(uniform), guess + 1) - 1
-    plot_width, plot_height = width - left - 12, height - bottom - 10
-
-    def across(value: float) -> float:
-        return round(left + plot_width * value / last, 1)
-
-    def down(share: float) -> float:
-        return round(10 + plot_height * (1 - share), 1)
-
-    def line(shares: Sequence[float]) -> str:
-        places = range(0, last + 1, max(1, last // 60))
-        return " ".join(f"{across(x)},{down(at_radius(shares, x))}" for x in places)
-
-    styles = {
-        "found": 'stroke="#009E73" stroke-width="4"',
-        "even": 'stroke="#6B7280" stroke-width="3" stroke-dasharray="7 4"',
+    radii = list(range(last + 1))
+    kinds = {
+        "uniform": (uniform, even, {"color": "#6B7280", "width": 3, "dash": "dash"}),
+        "network": (found, radius, {"color": "#009E73", "width": 4}),
     }
-    marks = "".join(
-        f'<line x1="{across(x)}" x2="{across(x)}" y1="{down(0.9)}" y2="{down(0)}" {styles[kind]} '
-        'opacity="0.5"/>'
-        for x, kind in ((radius, "found"), (even, "even"))
+    figure = go.Figure()
+    for name, (shares, at, line) in kinds.items():
+        figure.add_scatter(
+            x=radii,
+            y=[at_radius(shares, x) for x in radii],
+            name=name,
+            line=line,
+            hovertemplate="%{y:.0%}",
+        )
+        figure.add_scatter(
+            x=[at, at], y=[0, 0.9], mode="lines", line=line, opacity=0.5, hoverinfo="skip"
+        )
+    figure.add_scatter(
+        x=[guess],
+        y=[at_radius(found, guess)],
+        mode="markers",
+        cliponaxis=False,
+        marker={"symbol": "circle-open", "size": 14, "color": "#CC79A7", "line": {"width": 4}},
+        hoverinfo="skip",
     )
-    lines = "".join(
-        f'<polyline points="{line(shares)}" fill="none" {styles[kind]} data-line="{kind}"/>'
-        for shares, kind in ((uniform, "even"), (found, "found"))
+    figure.add_hline(0.9, opacity=0.4, line_width=1)
+    font = {"size": 16}
+    figure.update_layout(
+        height=160,
+        margin={"l": 0, "r": 6, "t": 6, "b": 0},
+        showlegend=False,
+        hovermode="x unified",
+        hoverlabel={"font": font},
+        xaxis={
+            "range": [0, last],
+            "tickvals": [0, radius, even],
+            "ticksuffix": " px",
+            "tickangle": 0,
+            "tickfont": font,
+            "showgrid": False,
+        },
+        yaxis={
+            "range": [0, 1.02],
+            "tickvals": [0, 0.9],
+            "tickformat": ".0%",
+            "tickfont": font,
+            "showgrid": False,
+        },
     )
-    plain = 'stroke="currentColor" stroke-width="1"'
-    low = f'y="{height - 6}"'
-    sides = ("end", "start") if radius < even else ("start", "end")
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" font-size="17" '
-        f'fill="currentColor" data-role="curve" '
-        f'aria-label="Share of the influence within a circle against its radius: 90 % at {radius} '
-        f'pixels; at {even} if every pixel of the box counted alike">'
-        f'<line x1="{left}" x2="{width - 12}" y1="{down(0)}" y2="{down(0)}" {plain}/>'
-        f'<line x1="{left}" x2="{width - 12}" y1="{down(0.9)}" y2="{down(0.9)}" {plain} '
-        f'opacity="0.4"/>'
-        f'<text x="{left - 6}" y="{down(0.9) + 6}" text-anchor="end">90 %</text>'
-        f'<text x="{left - 6}" y="{down(0) + 4}" text-anchor="end">0</text>{marks}{lines}'
-        f'<circle cx="{across(guess)}" cy="{down(at_radius(found, guess))}" r="7" fill="none" '
-        f'stroke="#CC79A7" stroke-width="4"/>'
-        f'<text x="{across(radius)}" {low} text-anchor="{sides[0]}">{radius}</text>'
-        f'<text x="{across(even)}" {low} text-anchor="{sides[1]}">{even}</text>'
-        f'<text x="{across(even) - 8}" y="{down(0.08)}" text-anchor="end">uniform</text>'
-        f'<text x="{across(radius) + 8}" y="{down(0.66)}">network</text></svg>'
-    )
+    for text, at, share, side, shift in (
+        ("network", radius, 0.62, "left", 6),
+        ("uniform", even, 0.08, "right", -6),
+    ):
+        figure.add_annotation(
+            {"x": at, "y": share, "text": text, "font": font, "showarrow": False},
+            xanchor=side,
+            xshift=shift,
+            yanchor="middle",
+        )
+    return figure
 
 
 # The code

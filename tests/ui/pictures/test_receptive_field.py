@@ -1,7 +1,5 @@
 """The pictures of the lesson on receptive fields: the lectures, the operations, PyTorch."""
 
-from xml.etree import ElementTree
-
 import numpy as np
 import pytest
 import torch
@@ -233,14 +231,19 @@ def test_units_of_the_network_sit_on_every_32nd_pixel(y, x, unit):
     assert drawn.boxes == [box]
 
 
-def test_the_curve_is_a_drawing():
+def test_the_curve_shows_both_shares_and_where_they_reach_90_percent():
     found, even = [min(1, n / 50) for n in range(101)], [n / 100 for n in range(101)]
-    drawn = pictures.curve(found, even, 45, 140, 90)
-    root = ElementTree.fromstring(drawn)
-    assert "90 % at 45" in root.attrib["aria-label"]
-    texts = [element.text for element in root if element.tag == "text"]
-    assert "45" in texts
-    assert "90" in texts
+    drawn = pictures.curve(found, even, 45, 140, 90).to_dict()
+    network, uniform = (
+        next(line for line in drawn["data"] if line.get("name") == name)
+        for name in ("network", "uniform")
+    )
+    assert list(network["x"]) == list(uniform["x"]) == list(range(141))
+    assert list(network["y"]) == pytest.approx(found + [1] * 40)
+    assert list(uniform["y"]) == pytest.approx(even + [1] * 40)
+    assert drawn["layout"]["xaxis"]["tickvals"] == [0, 45, 90]
+    (guess,) = (line for line in drawn["data"] if line.get("mode") == "markers")
+    assert (guess["x"][0], guess["y"][0]) == (140, 1)
     assert pictures.at_radius(found, 25) == 0.5
     assert pictures.at_radius(found, 1000) == 1
 
