@@ -31,6 +31,9 @@ XSRF_COOKIE = "_streamlit_xsrf"
 KEPT_RUNS = 2
 """For so many runs a browser keeps a large message (`global.maxCachedMessageAge`)."""
 
+_WELL = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+"""How a run ends where nothing failed: of the whole page, or of the part that a control changes."""
+
 
 class VisitError(Exception):
     """The server did not do what a browser would have needed; the message says what."""
@@ -236,7 +239,7 @@ class Session:
                         # A run that another one overtakes is not the end.
                         and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
                     ):
-                        run.ok = message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+                        run.ok = message.script_finished in _WELL
                         return run
         except TimeoutError:
             raise VisitError(

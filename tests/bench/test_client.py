@@ -63,6 +63,19 @@ def test_a_page_opens_and_a_slider_moves(port):
     assert codes == ["x" * 50_000]
 
 
+def test_a_control_that_changes_a_part_of_the_page(port):
+    async def visit():
+        session, opened = await client.Session.open(port)
+        sliders = [e.slider.id for e in opened.elements if e.WhichOneof("type") == "slider"]
+        moved = await session.rerun([to(5, WidgetState(id=sliders[1]))])
+        await session.close()
+        return moved
+
+    moved = asyncio.run(visit())
+    assert moved.ok
+    assert texts(moved) == ["part 5"]
+
+
 def test_the_address_sets_a_widget(port):
     async def visit():
         session, opened = await client.Session.open(port, query="number=7")

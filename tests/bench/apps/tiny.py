@@ -17,3 +17,12 @@ st.text(f"run {st.session_state['runs']}")
 file = st.file_uploader("file", key="file")
 if file is not None:
     st.text(f"file {file.name} {len(file.getvalue())}")
+
+
+@st.fragment(key="part")
+def part() -> None:
+    st.text(f"part {st.session_state['other']}")
+
+
+st.slider("other", 0, 10, 3, key="other", on_change=lambda: st.rerun("part"))
+part()
