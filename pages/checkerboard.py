@@ -245,10 +245,8 @@ def live() -> None:
         else:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))
-                code = photos.snippet(now)
-            else:
-                formula(now)
-                code = pictures.snippet(now, view)
+            formula(now)
+            code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
             lesson.unfit(w=(inputs.own(now.weights, now.w), shown.kernel_values.shape))
     with right:
         prediction()
