@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from explainer.ui.pictures import receptive_field as pictures
 from explainer.ui.pictures.receptive_field import KNOWN, State
 from tests.browser import lesson_page
+from tests.browser.conftest import idle
 from tests.browser.lesson_page import need_no_scrolling
 
 address = partial(lesson_page.address, "receptive_field")
@@ -165,6 +166,7 @@ def test_digits_switch_the_views_but_not_while_a_number_is_typed(lesson: Page):
     lesson.keyboard.press("2")
     expect(lesson).to_have_url(re.compile("view=network"))
     expect(lesson.get_by_text("Size the circle")).to_be_visible()
+    idle(lesson)  # until then the picture of the last view is there too, and hears the keys
     lesson.keyboard.press("?")
     keys = lesson.get_by_role("note", name="keys")
     expect(keys).to_contain_text("another view")

@@ -148,12 +148,13 @@ def test_the_keyboard_alone_predicts_edits_and_switches_views(lesson: Page):
     reveal.press("Enter")
     expect(lesson.get_by_text("0 of 4 are right, and 1 is wrong").first).to_be_visible()
     cell(lesson, "z", 0, 0).focus()
+    lesson.keyboard.press("F2")
     lesson.keyboard.type("9")
     lesson.keyboard.press("Enter")
     expect(cell(lesson, "unpooled", 1, 1)).to_have_text("9")
     expect(lesson).to_have_url(re.compile(r"z=9"))
-    # In a grid that can be edited a digit is typed; elsewhere it chooses the view.
-    cell(lesson, "maxima", 0, 0).focus()
+    # A digit chooses the view wherever no number is being typed, in this grid too.
+    cell(lesson, "z", 0, 0).focus()
     lesson.keyboard.press("2")
     expect(cells(lesson, "bicubic")).to_have_count(16)
     expect(lesson).to_have_url(re.compile(r"view=Interpolation"))
