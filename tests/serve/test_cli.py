@@ -37,7 +37,8 @@ WITHOUT_RAY = "import sys; sys.modules['ray'] = None"
     ("before", "arguments", "status", "reason"),
     [
         (WITHOUT_RAY, [], 2, "python -m pip install -e '.[serve]'"),
-        ("", ["--host", "192.0.2.255"], 1, "cannot serve: "),
+        # An address for documentation, which no machine has.
+        ("", ["--host", "203.0.113.1"], 1, "cannot serve: [Errno"),
         pytest.param(
             *("", ["--device", "cuda"], 1, "cannot serve: this machine has no cuda"),
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device"),
