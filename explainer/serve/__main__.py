@@ -33,8 +33,6 @@ SETTINGS = {
     "RAY_max_direct_call_object_size": str(LONGEST_INLINE),
     "RAY_task_rpc_inlined_bytes_limit": str(2 * LONGEST_INLINE),
     "RAY_automatic_object_spilling_enabled": "0",
-    # Seconds, three times: with Ray's own 5 a busy machine never got its proxy up.
-    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     # Despite its name it holds everywhere: Ray's ports are opened on the loopback address only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # On a busy machine a process takes longer to start than Ray waits: it would be killed.
