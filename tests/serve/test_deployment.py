@@ -106,7 +106,6 @@ def serving(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     errors = tmp_path_factory.mktemp("serve") / "errors"
-    before = set(Path("/tmp").glob("serve-*"))
     with errors.open("w") as file:
         process = subprocess.Popen(
             [
@@ -128,8 +127,8 @@ def serving(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
             pytest.fail(f"it ended with {process.wait()}:\n{errors.read_text()}")
         assert f"EXPLAINER_SERVE=http://127.0.0.1:{port}." in line
         threading.Thread(target=process.stdout.read, daemon=True).start()  # so that it can write
-        (folder,) = set(Path("/tmp").glob("serve-*")) - before
-        yield Serving(process, port, folder, errors)
+        (session,) = Path("/tmp").glob(f"serve-*/session_*_{process.pid}")
+        yield Serving(process, port, session.parent, errors)
     finally:
         process.terminate()
         process.wait(300)
