@@ -175,12 +175,6 @@ def _end(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _cores_each(replicas: int) -> float:
-    """Cores that a replica reserves; Ray gives a process so many threads."""
-    cores = os.cpu_count() or 1
-    return cores // replicas or cores / replicas
-
-
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
