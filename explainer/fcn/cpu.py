@@ -47,13 +47,13 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> bool:
     return works
 
 
-def tune_threads(work: Callable[[], object], rounds: int = 3) -> int:
+def tune_threads(work: Callable[[], object], rounds: int = 2) -> int:
     """Set the number of threads with which `work` is fastest; returns it.
 
     PyTorch takes a thread a core. In a container that may use fewer cores than it sees, or beside
-    slow cores, fewer are faster: halved as long as that gains a tenth. All numbers take turns, so
-    that what else the machine does for a moment speaks for none of them. `work` should take some
-    10 ms; it also warms up.
+    slow cores, fewer are faster: halved as long as that gains a quarter. The choice is for good, so
+    less could be what else the machine does for a moment, though all numbers take turns. `work` should be about
+    as large as what will be done: on little of it, threads gain little. It also warms up.
     """
     work()
     candidates = [torch.get_num_threads()]
@@ -66,7 +66,7 @@ def tune_threads(work: Callable[[], object], rounds: int = 3) -> int:
             seconds[threads] = min(seconds[threads], _shorter_of_two(work))
     best = candidates[0]
     for threads in candidates[1:]:
-        if seconds[threads] > 0.9 * seconds[best]:
+        if seconds[threads] > 0.75 * seconds[best]:
             break
         best = threads
     torch.set_num_threads(best)

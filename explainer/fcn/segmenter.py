@@ -101,7 +101,7 @@ class Segmenter:
         chosen = choose(device)
         return cls(load_small(None if weights is None else Path(weights)), chosen)
 
-    def warm_up(self, side: int = 193) -> None:
+    def warm_up(self, side: int = 385) -> None:
         """Run once, so that the first photo does not pay for it; on a CPU, choose the threads."""
         grey = np.full((side, side, 3), 127, np.uint8)
         if self.device == "cpu":
