@@ -52,8 +52,9 @@ def tune_threads(work: Callable[[], object], rounds: int = 2) -> int:
 
     PyTorch takes a thread a core. In a container that may use fewer cores than it sees, or beside
     slow cores, fewer are faster: halved as long as that gains a quarter. The choice is for good, so
-    less could be what else the machine does for a moment, though all numbers take turns. `work` should be about
-    as large as what will be done: on little of it, threads gain little. It also warms up.
+    a smaller gain could be what else the machine did for a moment, though all numbers take turns.
+    `work`, which is also warmed up, should be as large as what will be done: threads gain little on
+    little work.
     """
     work()
     candidates = [torch.get_num_threads()]
