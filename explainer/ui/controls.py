@@ -16,8 +16,8 @@ LIVE = "live"
 """The part of a lesson page that follows its controls (`lesson.live`), by Streamlit's key."""
 
 # Under these keys of the session: the controls themselves have to be drawn anew; all of the page
-# has been drawn since the last visit or change.
-_REDRAW, _COMPLETE = "redraw", "complete"
+# has been drawn since the last visit or change; by page what the visitor left there.
+_REDRAW, _COMPLETE, _LEFT = "redraw", "complete", "left"
 
 
 @dataclass(frozen=True)
@@ -186,22 +186,22 @@ class Controls:
             return
         state["here"] = self.page
         named = {*self.controls, *self.extras} & set(st.query_params)
-        kept = {} if named else state.setdefault("kept", {}).get(self.page, {})
+        address = st.query_params if named else state.get(_LEFT, {}).get(self.page, {})
         notices = state["notices"] = {}
         for name, control in self.controls.items():
-            text = st.query_params.get(name)
+            text = address.get(name)
             value = None if text is None else control.parse(text)
             if text is not None and value is None:
                 notices[name] = (
                     f"The link asks for {name} = {_shortened(text)}. It must be "
                     f"{control.allowed()}, so here it is {control.default}."
                 )
-            state[name] = kept.get(name, control.default) if value is None else value
+            state[name] = control.default if value is None else value
         for name, usable in self.extras.items():
-            text = st.query_params.get(name)
-            if text is None and name in kept:
-                st.query_params[name] = kept[name]
-            elif text is not None and not usable(text):
+            text = address.get(name)
+            if text is not None and usable(text):
+                st.query_params[name] = text
+            elif text is not None:
                 del st.query_params[name]
                 notices[name] = (
                     f"The link gives {name} in a form that this page cannot read, so it is left "
@@ -269,9 +269,16 @@ class Controls:
 
     def remember(self) -> None:
         """Keep the state of the page for when the visitor comes back to it."""
-        values = {name: self[name] for name in self.controls if name in st.session_state}
-        extras = {name: st.query_params[name] for name in self.extras if name in st.query_params}
-        st.session_state.setdefault("kept", {})[self.page] = values | extras
+        st.session_state.setdefault(_LEFT, {})[self.page] = self.written()
+
+    def written(self) -> dict[str, str]:
+        """The state of the page as parameters of its address; what has its default is left out."""
+        chosen = {
+            name: str(self[name]).lower() if isinstance(self[name], bool) else str(self[name])
+            for name, control in self.controls.items()
+            if self[name] != control.default
+        }
+        return chosen | {name: self[name] for name in self.extras if self[name]}
 
 
 def complete() -> None:

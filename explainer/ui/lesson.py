@@ -14,6 +14,7 @@ import segno
 import streamlit as st
 from numpy.typing import NDArray
 
+from explainer.components.button_row import Button, button_row
 from explainer.components.linked_grid import Scene, linked_grid, message
 from explainer.ops import SettingError
 from explainer.ui import shell
@@ -28,6 +29,9 @@ PIN = "pin"
 
 VIEW = "view"
 """The parameter of the address that holds the chosen picture; without it, the first."""
+
+CODE = "code"
+"""Whether the PyTorch lines are open, by Streamlit's key."""
 
 EDITED = {"input": "x", "kernel": "w", "z": "z"}
 """By the name of a grid the parameter of the address that holds its edited numbers."""
@@ -74,6 +78,11 @@ def live(controls: Controls, body: Callable[[], None]) -> None:
 # The controls
 
 
+PRESETS = "examples"
+"""Streamlit's key of the line of examples."""
+
+RESET = "Reset"
+
 Examples = Mapping[str, Mapping[str, Any]]
 """By label the values that differ from the defaults; "help" is the tooltip."""
 
@@ -85,27 +94,21 @@ def presets(controls: Controls, slides: Examples, beyond: Examples | None = None
         slides: the examples of the lectures.
         beyond: examples that are on no slide.
     """
-    with st.container(key="presets", horizontal=True, vertical_alignment="center"):
-        _examples("From the slides", slides, controls)
-        if beyond:
-            _examples("Beyond", beyond, controls)
-        st.button(
-            "Reset", key="preset reset", icon=":material/restart_alt:", on_click=controls.preset
-        )
+    sets = {**slides, **(beyond or {}), RESET: {}}
+
+    def press(label: str) -> None:
+        controls.preset(**{name: to for name, to in sets[label].items() if name != "help"})
+
+    groups = {"From the slides": _buttons(slides), "Beyond": _buttons(beyond or {})}
+    reset = {"": [Button(RESET, icon="restart_alt")]}
+    shown = {title: buttons for title, buttons in groups.items() if buttons} | reset
+    with st.container(key="presets", horizontal=True):
+        button_row(shown, key=PRESETS, on_press=press)
         _share(controls)
 
 
-def _examples(title: str, examples: Examples, controls: Controls) -> None:
-    st.markdown(title, width="content")
-    for label, example in examples.items():
-        values = {name: value for name, value in example.items() if name != "help"}
-        st.button(
-            label,
-            key=f"preset {label}",
-            help=example.get("help"),
-            on_click=controls.preset,
-            kwargs=values,
-        )
+def _buttons(examples: Examples) -> list[Button]:
+    return [Button(label, str(example.get("help", ""))) for label, example in examples.items()]
 
 
 def _share(controls: Controls) -> None:
@@ -122,12 +125,7 @@ def _share(controls: Controls) -> None:
 
 def link(page: str, controls: Controls) -> str:
     """The address of a page in its present state; what has its default is left out."""
-    state = {
-        name: str(controls[name]).lower() if isinstance(controls[name], bool) else controls[name]
-        for name, control in controls.controls.items()
-        if controls[name] != control.default
-    }
-    state |= {name: controls[name] for name in controls.extras if controls[name]}
+    state = controls.written()
     return page + (f"?{urlencode(state)}" if state else "")
 
 
@@ -385,9 +383,12 @@ class Notes:
 
 def code(lines: str) -> None:
     """Draw the lines that reproduce the picture, closed; "" where the settings are impossible."""
-    if lines:
-        with st.expander("In PyTorch: these lines give the numbers above", icon=":material/code:"):
-            st.code(lines, language="python")
+    if not lines:
+        return
+    title = "In PyTorch: these lines give the numbers above"
+    box = st.expander(title, icon=":material/code:", key=CODE, on_change="rerun")
+    if box.open:  # to colour lines that nobody sees costs a slider more than the picture does
+        box.code(lines, language="python")
 
 
 def below(notes: Notes, lesson: Lesson) -> None:

@@ -65,7 +65,8 @@ def _sidebar(here: Lesson) -> None:
 
 def _entry(lesson: Lesson, here: Lesson) -> None:
     label = f"**{lesson.title}**" if lesson == here else lesson.title
-    st.page_link(lesson.path, label=label, icon=lesson.icon, help=lesson.topic)
+    # Without help: the browser goes through every tooltip at every rerun, and the overview has it.
+    st.page_link(lesson.path, label=label, icon=lesson.icon)
 
 
 class Collector:

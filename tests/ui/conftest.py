@@ -4,11 +4,16 @@ Fixtures: `visit_lesson` and `visit_page` open a page. The functions read what i
 to import.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
+from streamlit.proto.BidiComponent_pb2 import BidiComponent
 from streamlit.testing.v1 import AppTest
+
+from explainer.ui import lesson
 
 
 def press(app: AppTest, key: str) -> AppTest:
@@ -18,10 +23,31 @@ def press(app: AppTest, key: str) -> AppTest:
     return app
 
 
+def component(app: AppTest, name: str) -> BidiComponent:
+    """A component of the page as the browser gets it."""
+    protos = [element.proto for element in app.get("bidi_component")]
+    return next(proto for proto in protos if proto.component_name == f"explainer.{name}")
+
+
+def send(app: AppTest, name: str, event: str, value: object) -> AppTest:
+    """What the browser sends when something happens in a component."""
+    states = app._tree.get_widget_states()
+    trigger = states.widgets.add(id=_make_trigger_id(component(app, name).id, "events"))
+    trigger.json_trigger_value = json.dumps([{"event": event, "value": value}])
+    app._run(states)
+    assert not app.exception, app.exception
+    return app
+
+
+def preset(app: AppTest, label: str) -> AppTest:
+    """Press one of the page's examples, or Reset."""
+    return send(app, "button_row", "press", label)
+
+
 def presets(app: AppTest) -> list[str]:
     """The labels of the page's examples, in order."""
-    keys = [button.key or "" for button in app.button]
-    return [key.removeprefix("preset ") for key in keys if key.startswith("preset ")][:-1]
+    groups = json.loads(component(app, "button_row").json)["groups"]
+    return [button["label"] for group in groups for button in group["buttons"]][:-1]
 
 
 def mends(app: AppTest) -> list[str]:
@@ -53,7 +79,8 @@ def captions(app: AppTest) -> str:
 
 @pytest.fixture
 def visit_lesson(root: Path) -> Callable[..., AppTest]:
-    """`visit_lesson("convolution", size="5")`: a new visitor who opens a lesson by link.
+    """`visit_lesson("convolution", size="5")`: a new visitor who opens a lesson by link, and its
+    PyTorch lines.
 
     The address is that of any path in pages/; "" is the first page.
     """
@@ -64,6 +91,7 @@ def visit_lesson(root: Path) -> Callable[..., AppTest]:
             app.switch_page(f"pages/{path}.py")
         for name, value in query.items():
             app.query_params[name] = value
+        app.session_state[lesson.CODE] = True
         app.run()
         assert not app.exception, app.exception
         return app

@@ -3,7 +3,7 @@
 import pytest
 
 from explainer.ui.pictures.checkerboard import UNEVEN_4X4, VIEWS
-from tests.ui.conftest import captions, html, mends, parameter, presets, press
+from tests.ui.conftest import captions, html, mends, parameter, preset, presets, press
 
 DEFAULTS = {"kernel": 3, "stride": 2, "layers": 1, "size": 4, "padding": 0, "seed": 0}
 
@@ -35,14 +35,14 @@ def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
 def test_a_preset_sets_every_key(visit_lesson, label):
     app = visit_lesson("checkerboard", layers="2", seed="7", padding="1", kernel="5", view="Phases")
     assert presets(app) == list(PRESETS)
-    press(app, f"preset {label}")
+    preset(app, label)
     differs, said = PRESETS[label]
     for name, default in DEFAULTS.items():
         assert app.slider(key=name).value == differs.get(name, default), name
     assert app.selectbox(key="weights").value == differs.get("weights", "ones")
     assert parameter(app, "view") == differs.get("view", "")
     assert said in html(app, "formula")
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert app.slider(key="size").value == 4
     assert not parameter(app, "view")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from explainer.ui.pictures.convolution import VIEWS
-from tests.ui.conftest import captions, formula, mends, presets, press
+from tests.ui.conftest import captions, formula, mends, preset, presets, press
 
 
 def result(app) -> str:
@@ -45,12 +45,12 @@ def test_every_example_is_one_click(visit_lesson):
     app = visit_lesson("convolution", dilation="2", seed="7")
     assert presets(app) == list(PRESETS)
     for label, (settings, size) in PRESETS.items():
-        press(app, f"preset {label}")
+        preset(app, label)
         assert app.slider(key="dilation").value == 1
         assert tuple(slider.value for slider in app.slider[:4]) == settings, label
         assert not size or result(app) == size, label
     assert "= 7, stride" in formula(app)
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert result(app) == "3"
 
 
@@ -83,7 +83,7 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert "numbers of x in the address are for another size" in captions(app)
     assert "numbers of w in the address are for another size" in captions(app)
     assert "no cell output:9,9" in captions(app).replace("\\", "")
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert not captions(app)
 
 

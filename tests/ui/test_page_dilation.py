@@ -3,7 +3,7 @@
 import pytest
 
 from explainer.ui.pictures.dilation import VIEWS
-from tests.ui.conftest import captions, html, mends, presets, press
+from tests.ui.conftest import captions, html, mends, preset, presets, press
 
 
 def chips(app) -> list[str]:
@@ -45,12 +45,12 @@ def test_every_example_is_one_click(visit_lesson):
     dilations = {"d = 1": 1, "d = 3": 3}
     assert presets(app) == list(shows)
     for label, is_shown in shows.items():
-        press(app, f"preset {label}")
+        preset(app, label)
         assert app.slider(key="seed").value == 0
         assert app.slider(key="cells").value == cells.get(label, 17)
         assert app.slider(key="dilation").value == dilations.get(label, 2)
         assert is_shown(), (label, chips(app))
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert stack(app) == [1, 2, 4]
 
 
@@ -89,7 +89,7 @@ def test_a_link_that_cannot_be_used_gives_a_notice_and_the_defaults(visit_lesson
     notices = " ".join(notice.value for notice in app.warning)
     for name in ("dilations", "cells", "up", "view"):
         assert name in notices
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert not app.warning
 
 

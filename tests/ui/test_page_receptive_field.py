@@ -5,7 +5,7 @@ import re
 import pytest
 
 from explainer.ui.pictures import receptive_field as pictures
-from tests.ui.conftest import html, mends, presets, press
+from tests.ui.conftest import html, mends, preset, presets, press
 
 NAME = "receptive_field"
 
@@ -45,7 +45,7 @@ def test_every_preset_sets_all_keys(visit_lesson):
     assert "then layer 1" in formula(app)
     assert presets(app) == list(PRESETS)
     for label, (name, size, stride) in PRESETS.items():
-        press(app, f"preset {label}")
+        preset(app, label)
         assert formula(app).endswith(f"= {stride}"), label
         assert f"= {size}, stride" in formula(app), label
         assert app.query_params["layers"] == pictures.written(pictures.KNOWN[name])
@@ -53,7 +53,7 @@ def test_every_preset_sets_all_keys(visit_lesson):
         assert "place" not in app.query_params
         assert app.session_state["photo"] == "cat"
         assert app.session_state["radius"] == 200
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert "= 404" in formula(app)
     assert "layers" not in app.query_params
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ui.conftest import captions, formula, mends, presets, press
+from tests.ui.conftest import captions, formula, mends, preset, presets, press
 
 PAGE = "transposed_convolution"
 
@@ -57,12 +57,12 @@ def test_every_example_is_one_click_and_sets_every_control(visit_lesson):
     app = visit_lesson(PAGE, dilation="2", seed="7", letters="true", pin="input:0,0")
     assert presets(app) == list(SIZES)
     for label, size in SIZES.items():
-        press(app, f"preset {label}")
+        preset(app, label)
         assert not app.exception
         assert result(app) == size, label
         assert (settings(app)["dilation"], settings(app)["seed"]) == (1, 41)
         assert "pin" not in app.query_params
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert result(app) == "3"
 
 
@@ -75,7 +75,7 @@ def test_every_example_is_one_click_and_sets_every_control(visit_lesson):
     ],
 )
 def test_examples_bring_their_numbers(visit_lesson, label, x, w):
-    app = press(visit_lesson(PAGE), f"preset {label}")
+    app = preset(visit_lesson(PAGE), label)
     assert x in code(app)
     assert w in code(app)
 

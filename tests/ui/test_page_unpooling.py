@@ -1,7 +1,7 @@
 """The lesson on unpooling without a browser."""
 
 from explainer.ui.pictures.unpooling import MOVED, TIES, UNPOOLED
-from tests.ui.conftest import captions, formula, parameter, presets, press
+from tests.ui.conftest import captions, formula, parameter, preset, presets, press
 
 
 def keys(app) -> set[str]:
@@ -53,7 +53,7 @@ def test_every_example_is_one_click(visit_lesson):
     app = visit_lesson("unpooling", size="6", stride="1", z="5", average="true", x=MOVED)
     assert sorted(presets(app)) == sorted(PRESETS)
     for label, (settings, address) in PRESETS.items():
-        press(app, f"preset {label}")
+        preset(app, label)
         assert [slider.value for slider in app.slider] == settings
         assert not app.toggle(key="average").value
         for name in ("x", "z", "pin", "view"):
@@ -61,7 +61,7 @@ def test_every_example_is_one_click(visit_lesson):
         assert not captions(app)
     assert 'mode="bicubic"' in app.code[0].value
     assert "1., 2." in app.code[0].value
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert "max_unpool2d" in app.code[0].value
 
 
@@ -124,7 +124,7 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
     for name in ("size", "stride", "x", "z", "view", "pin"):
         assert f" {name} " in said
     assert app.subheader[0].value == "12 of 16 values are gone"
-    press(app, "preset reset")
+    preset(app, "Reset")
     assert not app.warning
 
 

@@ -11,18 +11,18 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from explainer.components import script
 from explainer.components.linked_grid.scene import Grid, Links, Scene, Steps, payload
 
 __all__ = ["Grid", "Links", "Scene", "Steps", "linked_grid", "message", "payload"]
 
 _HERE = Path(__file__).parent
-# One script for the browser, in parts that are read one by one.
 _PARTS = ("linked_grid", "grid_view", "player", "links", "fit", "tools")
 _mount = component(
     "explainer.linked_grid",
     html='<div class="linked-grid" data-role="linked-grid" data-ready="false"></div>',
     css=(_HERE / "linked_grid.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS),
+    js=script(_HERE, *_PARTS),
 )
 
 EVENTS = ("pin", "edit", "mark", "view", "frame")

@@ -1,6 +1,5 @@
-// Elements, colours, and small tests of what is where.
+// Colours, and small tests of what is where.
 
-const SVG = "http://www.w3.org/2000/svg";
 const CHIP = /\{([xwyp]):([^{}]*)\}/g;
 const CIVIDIS = [
   [0, 34, 78],
@@ -25,38 +24,6 @@ const ICONS = {
   back: "M6 5h3v14H6zM20 5v14l-10-7z",
   forward: "M15 5h3v14h-3zM4 5v14l10-7z",
 };
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  setAll(element, attributes);
-  element.append(...children);
-  return element;
-}
-
-function draw(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  setAll(element, attributes);
-  element.append(...children);
-  return element;
-}
-
-function setAll(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) mark(element, name, value);
-}
-
-/** Set an attribute, or take it away where the value is null or false; touch only what changes. */
-function mark(element, name, value) {
-  if (value === null || value === undefined || value === false) {
-    if (element.hasAttribute(name)) element.removeAttribute(name);
-  } else if (element.getAttribute(name) !== String(value)) {
-    element.setAttribute(name, value);
-  }
-}
-
-/** Texts come from the address too: they are only ever set as text, never as HTML. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 function icon(name) {
   return draw(

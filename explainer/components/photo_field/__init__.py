@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from explainer.components import script
 from explainer.components.photo_field.picture import Box, Circle, Picture, Row, payload
 
 __all__ = ["Box", "Circle", "Picture", "Row", "message", "payload", "photo_field"]
@@ -21,7 +22,7 @@ _mount = component(
     "explainer.photo_field",
     html='<div class="photo-field" data-role="photo-field" data-ready="false"></div>',
     css=(_HERE / "photo_field.css").read_text(encoding="utf-8"),
-    js=(_HERE / "photo_field.js").read_text(encoding="utf-8"),
+    js=script(_HERE, "photo_field"),
 )
 
 EVENTS = ("place", "layer", "edit", "change", "radius", "view")

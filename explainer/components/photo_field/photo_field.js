@@ -1,7 +1,6 @@
 // A table of layers and their fields on a photo. Python computes every number; here they are drawn,
 // and looked up under the pointer without a message to the server.
 
-const SVG = "http://www.w3.org/2000/svg";
 const STEP = 700; // ms a step while playing
 
 export default function (component) {
@@ -11,24 +10,6 @@ export default function (component) {
   field.send = component.setTriggerValue;
   field.update(component.data);
   return () => field.leave();
-}
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  set(element, attributes);
-  element.append(...children);
-  return element;
-}
-
-function draw(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  set(element, attributes);
-  element.append(...children);
-  return element;
-}
-
-function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
 
 class PhotoField {
@@ -156,8 +137,8 @@ class PhotoField {
     }
     [...element.querySelectorAll(".result")].forEach((cell, j) => (cell.textContent = row.results[j]));
     const [add, remove] = element.querySelectorAll("[data-change]");
-    set(add, { "aria-label": `repeat ${row.name}`, title: `repeat ${row.name}` });
-    set(remove, { "aria-label": `remove ${row.name}`, title: `remove ${row.name}` });
+    setAll(add, { "aria-label": `repeat ${row.name}`, title: `repeat ${row.name}` });
+    setAll(remove, { "aria-label": `remove ${row.name}`, title: `remove ${row.name}` });
     add.disabled = this.data.rows.length >= this.data.most;
     remove.disabled = this.data.rows.length < 2;
   }
@@ -214,7 +195,7 @@ class PhotoField {
   mark() {
     const [y, x] = this.probe ?? this.data.place;
     const arm = 9 * this.unit;
-    set(this.cross, {
+    setAll(this.cross, {
       d: `M${x - arm} ${y}H${x + arm}M${x} ${y - arm}V${y + arm}`,
       "data-y": y,
       "data-x": x,

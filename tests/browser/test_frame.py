@@ -1,0 +1,61 @@
+"""The frame of the pages in a real browser: the sidebar, the examples and their help."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Servers, idle
+from tests.browser.lesson_page import address
+
+
+@pytest.fixture
+def lesson(page: Page, serve: Servers) -> Page:
+    page.goto(address("convolution", serve(), "stride=1"))
+    idle(page)
+    return page
+
+
+def help_of(button: Locator) -> str:
+    """What the stylesheet draws beside a button."""
+    content = button.evaluate("one => getComputedStyle(one, '::after').content")
+    return content.removesuffix(' / ""').strip('"')
+
+
+def test_the_sidebar_leads_everywhere_within_the_session(lesson: Page, console_errors: list):
+    lesson.get_by_role("slider", name="size n").focus()
+    lesson.keyboard.press("ArrowRight")
+    expect(lesson).to_have_url(re.compile("size=6"))
+    lesson.get_by_test_id("stExpandSidebarButton").click()
+    sockets: list[str] = []
+    lesson.on("websocket", lambda socket: sockets.append(socket.url))
+    entries = lesson.get_by_test_id("stSidebar")
+    entries.get_by_role("link", name="Unpooling").click()
+    expect(lesson.get_by_role("heading", name="Unpooling", level=1)).to_be_visible()
+    expect(lesson).to_have_url(re.compile("/unpooling$"))
+    # Back to what was left there: the session is the same.
+    entries.get_by_role("link", name=re.compile(r"Convolution$")).first.click()
+    expect(lesson.get_by_role("heading", name="Convolution", level=1)).to_be_visible()
+    expect(lesson.get_by_role("slider", name="size n")).to_have_value("6")
+    expect(lesson).to_have_url(re.compile("size=6&stride=1"))
+    entries.get_by_role("link", name="Segment a photo").click()
+    expect(lesson.get_by_role("heading", name="Segment a photo", level=1)).to_be_visible()
+    assert not sockets
+    assert not console_errors
+
+
+def test_an_example_tells_what_it_is_and_keeps_the_focus(lesson: Page, console_errors: list):
+    example = lesson.get_by_role("button", name="2×6", exact=True)
+    assert help_of(example) == "none"
+    example.hover()
+    assert help_of(example) == "D2: the same with stride 2: a 2×6 matrix"
+    example.focus()
+    lesson.keyboard.press("Enter")
+    expect(lesson).to_have_url(re.compile("view=Matrix"))
+    expect(example).to_be_focused()
+    last = lesson.get_by_role("button", name="two layers", exact=True)
+    last.hover()
+    box = last.evaluate("one => ({ right: getComputedStyle(one, '::after').right })")
+    assert box["right"] == "0px"  # help does not leave the window
+    assert lesson.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert not console_errors
