@@ -150,13 +150,17 @@ NOTES = Notes(
   layers live in `tf.keras.layers`, not in `tf.keras.models`.
 - D4: 4×4 input, 3×3 kernel, 2×2 output: a 4×16 matrix.
 - D5: a layer with kernel k and stride s after one with k′ and s′ acts as kernel k′ + (k−1)s′,
-  stride s·s′. The slide lets offsets run over 0 ≤ δ ≤ k, which would be k+1 taps: it is δ < k.""",
+  stride s·s′. The slide, as the paper, lets offsets run over 0 ≤ δ ≤ k, which would be k+1 taps:
+  it is δ < k.""",
     wrong="""\
-- What every framework calls convolution is cross-correlation: the kernel is not flipped.
+- What PyTorch, TensorFlow and Keras call convolution is cross-correlation: no kernel is flipped.
 - The output's size is rounded **down**: with stride s up to s−1 columns at the right and the bottom
   are never read, and no warning is given.
-- SAME is uneven where the padding that it needs is odd: one cell more on the right and below.
-  PyTorch's `padding=1` is not the same thing for stride 2.""",
+- SAME is uneven where the padding that it needs is odd: one cell more on the right and below. For
+  kernel 3 and stride 2 it is PyTorch's `padding=1` only where n is odd; for even n it pads (0, 1)
+  and reads other cells.
+- TensorFlow itself refuses a stride above 1 together with a dilation above 1; the numbers here are
+  those of its formula.""",
     literature="""\
 - Dumoulin & Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, 2016:
   chapter 2, and section 4.1 for the matrix.

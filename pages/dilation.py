@@ -190,16 +190,18 @@ NOTES = Notes(
   exponentially, the number of weights linearly.
 - D2, D4: the context module; dilations 1, 1, 2, 4, 8, 16, 1, 1, the last layer 1×1; field 3, 5, 9,
   17, 33, 65, 67, 67; the large one has 2C, 2C, 4C, 8C, 16C, 32C, 32C, C channels. It starts as the
-  identity, and is truncated (ReLU) after every layer but the last.
+  identity (the large one in a generalised form), and is truncated (ReLU) after every layer but the
+  last.
 - DeepLab: dilated (atrous) convolution sets the field of view; atrous spatial pyramid pooling
-  (ASPP) runs several dilations side by side on the same map and adds what they find; a CRF refines
-  the edges. On this page dilated layers stand one after the other.
+  (ASPP) runs several dilations side by side on the same map and adds what they find (version 3
+  stacks it); a CRF refines the edges. On this page dilated layers stand one after the other.
 - The holes of equal dilations are not on the slides; they are in the literature below.""",
     wrong="""\
 - A stack **spans** 1 + Σ d(k−1) cells; that is not how many it **reads**. Dilations 2, 2, 2 span 13
   and read 7.
 - A common divisor is enough for holes: 2, 4, 8 keeps to every second cell. A layer of dilation 1
-  removes the divisor, but 1, 9 still has holes: no dilation may jump over what is seen before it.
+  removes the divisor, but 1, 9 still has holes: in order of size, no dilation may be larger than
+  what the smaller ones span, 1 + Σ d(k−1).
 - Padding must be d(k−1)/2 to keep the size: with dilation 2 a 3×3 kernel needs `padding=2`.
 - Removing a stride changes no weight, yet what follows costs s² times the work in two dimensions.
   With padding the old values return only where no window reaches the border.
@@ -234,8 +236,8 @@ QUESTIONS = {
         "resample",
         "Dilation is downsampling in one step.",
         "Down by 2, convolve, up by bed of nails: where does the dilated convolution differ?",
-        ("nowhere", "at every second place", "everywhere"),
-        "at every second place",
+        ("nowhere", "where a cell was dropped", "everywhere"),
+        "where a cell was dropped",
         "Where downsampling kept a cell both agree; the others are computed only below.",
     ),
     "Pooling": Question(

@@ -59,10 +59,16 @@ def stack(name: str, note: str, **more: Any) -> dict[str, Any]:
 
 EXAMPLES = {
     "AlexNet": stack("AlexNet", "D1, D5: receptive field 355, stride 32"),
-    "VGG16": stack("VGG16", "D1, D5: pools at 6, 16, 44, 100, 212; fc6 at 404, stride 32"),
-    "FCN-VGG16": stack("FCN-VGG16", "D5: VGG16 with padding 100 in its first layer"),
-    "GoogLeNet": stack("GoogLeNet", "D1, D5: 907 with the last pooling, 715 without it"),
-    "Context": stack("context module", "D4: dilations 1, 1, 2, 4, 8, 16, 1, 1: field 67"),
+    "VGG16": stack(
+        "VGG16", "D1, D5: receptive field 404, stride 32; its pools see 6, 16, 44, 100, 212"
+    ),
+    "FCN-VGG16": stack(
+        "FCN-VGG16", "D5: VGG16 as a fully convolutional network; the release pads by 100 first"
+    ),
+    "GoogLeNet": stack(
+        "GoogLeNet", "D1, D5: receptive field 907, which counts the last pooling; 715 without it"
+    ),
+    "Context": stack("context module", "D2, D4: dilations 1, 1, 2, 4, 8, 16, 1, 1: field 67"),
     "2 as 1": stack(
         "two layers",
         "D5: kernel k, stride s after kernel k′, stride s′ is one layer. The slide lets offsets "
@@ -90,10 +96,10 @@ NOTES = Notes(
     slides="""\
 - D1, D5: FCN from AlexNet, VGG16, GoogLeNet: receptive field 355, 404, 907, stride 32. The 907
   counts GoogLeNet's last 7×7 average pooling, which FCN-GoogLeNet drops: without it 715.
-- D4: the context module sees 3, 5, 9, 17, 33, 65, 67, 67: exponential growth by dilation alone.
+- D2, D4: the context module sees 3, 5, 9, 17, 33, 65, 67, 67, by dilation alone.
 - D5: a layer with kernel k and stride s after one with k′ and s′ acts as one of kernel
-  k′ + (k−1)s′ and stride s·s′. It lets offsets run over 0 ≤ δ ≤ k, which would be k+1 taps:
-  δ < k.""",
+  k′ + (k−1)s′ and stride s·s′. It lets offsets run over 0 ≤ δ ≤ k, as the paper prints
+  it, which would be k+1 taps: δ < k.""",
     wrong="""\
 - The receptive field says which pixels **can** count, not how much they do. Centre pixels reach the
   unit along many paths, those at the rim along very few.

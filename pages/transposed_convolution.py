@@ -209,8 +209,9 @@ NOTES = Notes(
 - **output_padding fills with zeros.** It crops less at the right and at the bottom. Those cells are
   sums like all others, unless output_padding exceeds padding: then the frame reaches beyond the
   canvas, where nothing arrives, and PyTorch leaves 0 or the bias.
-- output_padding must be smaller than stride or dilation, or there would be no telling which
-  convolution is meant. `nn.ConvTranspose2d(...)(x, output_size=...)` finds it for you.
+- output_padding 0 … stride−1 tells apart the sizes that the convolution takes to n; from stride on
+  that convolution would give more than n cells. PyTorch allows it below dilation all the same.
+  `nn.ConvTranspose2d(...)(x, output_size=...)` finds it for you.
 - Keras SAME with stride 2 and kernel 3 gives 4 cells as PyTorch's padding 1, output_padding 1 does,
   but crops the other side: the two outputs are one cell apart.
 - The kernel is flipped in zero insertion only because a convolution in deep learning is a

@@ -104,7 +104,8 @@ NOTES = Notes(
 - Badrinarayanan, Kendall & Cipolla, *SegNet: A deep convolutional encoder-decoder architecture for
   image segmentation*, TPAMI 2017 (the decoder uses the pooling indices).
 - Keys, *Cubic convolution interpolation for digital image processing*, IEEE Transactions on
-  Acoustics, Speech, and Signal Processing, 1981 (the cubic kernel).""",
+  Acoustics, Speech, and Signal Processing, 1981 (the family of cubic kernels; Keys chose slope −½,
+  PyTorch takes −¾).""",
 )
 
 # Under this key of the session: the input for which a student predicts, the marks, whether told.

@@ -1,8 +1,9 @@
 """Where the cells of a map sit in the photo, and the upsampling that follows from it.
 
 A strided network does not say where its cells are: that follows from kernel, stride and padding of
-every layer on the way (Long et al. 2015, appendix A; Dumoulin & Visin 2016, chapter 2). Upsampling
-that ignores it shifts the output; here kernel and padding are computed from the two lattices.
+every layer on the way (Araujo, Norris & Sim, "Computing receptive fields of convolutional neural
+networks", Distill 2019). Upsampling that ignores it shifts the output; here kernel and padding are
+computed from the two lattices.
 """
 
 import math
@@ -61,7 +62,7 @@ def bilinear_upsampling(coarse: Lattice, fine: Lattice) -> Upsampling:
 
     Cell u of the coarse map sits on cell f·u + shift of the fine one, f the ratio of the strides.
     Where shift is a whole number, the tent has a centre tap and 2f-1 taps (exact up to the border);
-    where it is half a cell off, 2f taps (the paper's kernels 4/2, 16/8, 32/16, 64/32).
+    where it is half a cell off, 2f taps (the release's kernels 4/2, 16/8, 32/16, 64/32).
 
     Raises:
         ValueError: the strides do not divide, or the shift is neither whole nor half a cell, or

@@ -28,8 +28,8 @@ class Head(nn.Module):
 class ContextHead(Head):
     """Scores from the last features and their average over the whole photo.
 
-    The head of DeepLab v3's small variant (Chen et al. 2017, image-level features): (N, inputs, h,
-    w) to (N, classes, h, w).
+    As in the small variant of DeepLab v3 (Sandler et al. 2018, section 6.3; image-level features:
+    Chen et al. 2017): (N, inputs, h, w) to (N, classes, h, w).
     """
 
     def __init__(self, inputs: int, hidden: int, classes: int):

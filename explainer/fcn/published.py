@@ -3,8 +3,8 @@
 Long, Shelhamer & Darrell, "Fully convolutional networks for semantic segmentation", CVPR 2015,
 section 4, and the authors' release for Caffe. The photo is padded by 100 pixels on each side, so
 that every photo is large enough; pooling rounds up; fc6 and fc7 are convolutions. Upsampling is
-fixed and bilinear, and where the maps are cropped follows from where their cells sit. Dropout
-does nothing after training and is left out.
+fixed and bilinear as in the release (in the paper the 2× layers are learned), and where the maps
+are cropped follows from where their cells sit. Dropout does nothing after training and is left out.
 
 FCN-GoogLeNet was never released ("coming soon"). Here it is what the paper's section 4.1 says of
 it: GoogLeNet without the final average pooling, only the last of the three losses; the padding of
@@ -65,7 +65,8 @@ class Pool(nn.MaxPool2d):
 
 
 class Normalisation(nn.Module):
-    """Local response normalisation over five channels (Krizhevsky et al. 2012, section 3.3).
+    """Local response normalisation over five channels (Krizhevsky et al. 2012, section 3.3), with
+    Caffe's constants.
 
     In fp32: the squares of large activations lose too much in bf16.
     """

@@ -1,4 +1,4 @@
-"""Convolution (cross-correlation, as in every framework) as a sparse matrix.
+"""Convolution (cross-correlation, as in PyTorch, TensorFlow and Keras) as a sparse matrix.
 
 Dumoulin & Visin (2016), chapter 2 and section 5.1. A padded convolution is a valid one on the
 padded grid after an embedding: `valid, embedding = conv(…).factors`. Cells of the padded grid that

@@ -26,8 +26,8 @@ def tent_row(stride: int, align_corners: bool = False) -> tuple[Floats, int]:
     """The weights along one axis of the kernel that interpolates linearly, and its padding.
 
     With align_corners k = 2s−1 and p = s−1: n → (n−1)s + 1 cells, exact up to the border. Without
-    it k = 2s − (s mod 2) and p = ⌈(s−1)/2⌉, as in Long et al. (2015) and Caffe's bilinear filler:
-    n → n·s cells, exact in the interior; at the border zeros from outside are mixed in.
+    it k = 2s − (s mod 2) and p = ⌈(s−1)/2⌉, as in Caffe's bilinear filler: n → n·s cells, exact in
+    the interior; at the border zeros from outside are mixed in.
 
     Raises:
         SettingError: stride < 1.
@@ -83,7 +83,8 @@ def phase_sums(kernel: ArrayLike, stride: Setting, dilation: Setting = 1) -> Flo
 
     In a transposed convolution output cell o reads only the taps of phase (o + padding) mod s: on a
     constant input of 1 the interior prints these sums. Equal sums: no checkerboard, although the
-    numbers of taps may differ (Odena et al., "Deconvolution and checkerboard artifacts", 2016).
+    numbers of taps may differ (Sugawara, Shiota & Kiya, "Super-resolution using convolutional
+    neural networks without any checkerboard artifacts", 2018).
 
     Raises:
         SettingError: stride < 1 or dilation < 1.

@@ -85,10 +85,10 @@ def receptive_fields(layers: Iterable[Layer]) -> tuple[Field, ...]:
 
 
 def composed(first: Layer, second: Layer) -> Layer:
-    """Two layers as one: kernel k' + (k−1)s', stride s·s', padding p' + p·s' (Long et al. 2015).
+    """Two layers as one: kernel k' + (k−1)s' and stride s·s' (Long et al. 2015, section 3).
 
-    The padding holds where the field is concerned; values at the border differ if the second layer
-    pads, because its zeros are not outputs of the first.
+    Its padding, p' + p·s', holds where the field is concerned; values at the border differ if the
+    second layer pads, because its zeros are not outputs of the first.
 
     >>> composed(Layer(3, stride=2), Layer(3))
     Layer(kernel=7, stride=2, padding=0, dilation=1, name='')

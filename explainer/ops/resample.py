@@ -18,7 +18,8 @@ from explainer.ops.linear_map import LinearMap
 from explainer.ops.settings import Setting, check
 
 CUBIC = -0.75
-"""The slope of PyTorch's cubic at distance 1: Keys, "Cubic convolution interpolation" (1981)."""
+"""The slope at distance 1 of PyTorch's cubic without antialiasing, of the family of Keys, "Cubic
+convolution interpolation for digital image processing" (1981); Keys himself chose −½."""
 
 Weights = Callable[[int, int], NDArray[np.float64]]
 """From the numbers of input and output cells along an axis to the matrix (outputs, inputs)."""
