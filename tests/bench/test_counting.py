@@ -4,9 +4,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from explainer.bench.counting import LayerCost, cost, costs, kind, multiply_adds
-from explainer.bench.networks import FCNResNet50
 from explainer.fcn.network import small_fcn
 from explainer.fcn.published import PublishedFCN
+from explainer.fcn.resnet import FCNResNet50
 
 
 def test_a_convolution_by_hand():
@@ -40,15 +40,12 @@ def test_fcn_vgg16_costs_what_is_known():
     assert found / 1e9 == pytest.approx(180.9, abs=0.05)
 
 
-def test_fcn_resnet50_has_the_weights_and_the_work_of_torchvision():
-    # torchvision gives 35,322,218 weights and 152.717 "GFLOPS" (multiply-adds) at 520×520, with
-    # the auxiliary head: 3×3 from 1024 to 256 channels with batch norm, 1×1 to 21.
+def test_fcn_resnet50_has_the_work_of_torchvision():
+    # torchvision gives 152.717 "GFLOPS" (multiply-adds) at 520×520 with the auxiliary head: 3×3
+    # from 1024 to 256 channels, 1×1 to 21.
     with torch.device("meta"):
-        network = FCNResNet50(21).eval()
+        network = FCNResNet50().eval()
         work = multiply_adds(network, lambda: network(torch.empty(1, 3, 520, 520)))
-    assert (
-        sum(w.numel() for w in network.parameters()) + 9 * 1024 * 256 + 512 + 257 * 21 == 35322218
-    )
     auxiliary = (9 * 1024 * 256 + 256 * 21) * 65 * 65
     assert (work + auxiliary) / 1e9 == pytest.approx(152.717, abs=0.001)
 
