@@ -1,4 +1,4 @@
-"""A lesson in a real browser: its address, the cells of its picture, what fits on the projector."""
+"""A lesson in a real browser: its address, the cells of its picture."""
 
 from playwright.sync_api import Locator, Page
 
@@ -45,12 +45,3 @@ def point(page: Page, grid: str, row: int, col: int) -> dict[str, Cells]:
     """Point at a cell; the cells that are lit then, by grid."""
     point_at(cell(page, grid, row, col))
     return lit(page)
-
-
-def need_no_scrolling(*parts: Locator) -> None:
-    """Check that the first of each is on the projector's 720 rows."""
-    for part in parts:
-        box = part.first.bounding_box()
-        assert box is not None, part
-        assert box["y"] >= 0, (part, box)
-        assert box["y"] + box["height"] <= 720, (part, box)

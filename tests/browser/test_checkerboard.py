@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from explainer.ops import transposed_conv
 from explainer.ui.pictures.checkerboard import State
 from tests.browser import lesson_page
-from tests.browser.lesson_page import PICTURE, active, cell, cells, need_no_scrolling, point
+from tests.browser.lesson_page import PICTURE, active, cell, cells, point
 
 address = partial(lesson_page.address, "checkerboard")
 
@@ -39,16 +39,6 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     assert cells(page, "output").all_inner_texts() == ["1", *["1", "2"] * 7, "1", "1"]
     expect(page.locator('[data-role="phase-bars"]').first).to_be_visible()
     assert console_errors == []
-
-
-def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    reveal = lesson.get_by_role("button", name="Reveal")
-    expect(reveal.first).to_be_visible()
-    need_no_scrolling(
-        lesson.get_by_role("heading", name="Checkerboard"),
-        lesson.locator(PICTURE),
-        reveal,
-    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):

@@ -11,7 +11,7 @@ from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
 from tests.browser import lesson_page
 from tests.browser.conftest import point_at
-from tests.browser.lesson_page import PICTURE, active, cell, cells, need_no_scrolling
+from tests.browser.lesson_page import active, cell, cells
 
 address = partial(lesson_page.address, "convolution")
 
@@ -32,14 +32,6 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(page.locator('[data-role="formula"]').first).to_contain_text("4")
     expect(page.locator('[data-role="staircase"][data-shown="4"]')).to_be_visible()
     assert console_errors == []
-
-
-def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    need_no_scrolling(
-        lesson.get_by_role("heading", name="Convolution"),
-        lesson.locator(PICTURE),
-        lesson.get_by_role("button", name="Reveal"),
-    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):

@@ -12,7 +12,7 @@ from explainer.ops import layer_maps, reached
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures.dilation import State
 from tests.browser import lesson_page
-from tests.browser.lesson_page import PICTURE, READY, active, cell, cells, need_no_scrolling, point
+from tests.browser.lesson_page import PICTURE, READY, active, cell, cells, point
 
 address = partial(lesson_page.address, "dilation")
 
@@ -40,14 +40,6 @@ def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_er
     expect(page.locator('[data-role="formula"]').first).to_contain_text("6 holes")
     assert cells(page, "input").all_inner_texts() == list("1030607060301")
     assert console_errors == []
-
-
-def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    need_no_scrolling(
-        lesson.get_by_role("heading", name="Dilation"),
-        lesson.locator(f"{PICTURE} .strip"),
-        lesson.get_by_role("button", name="Reveal"),
-    )
 
 
 def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_errors: list):

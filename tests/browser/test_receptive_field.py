@@ -11,7 +11,6 @@ from explainer.ui.pictures import receptive_field as pictures
 from explainer.ui.pictures.receptive_field import KNOWN, State
 from tests.browser import lesson_page
 from tests.browser.conftest import idle
-from tests.browser.lesson_page import need_no_scrolling
 
 address = partial(lesson_page.address, "receptive_field")
 
@@ -66,15 +65,6 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(page.locator('[data-role="formula"]').first).to_contain_text("355")
     expect(strip(page)).to_contain_text("355×355")
     assert console_errors == []
-
-
-def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    need_no_scrolling(
-        lesson.get_by_role("heading", name="Receptive field"),
-        lesson.locator(PICTURE),
-        lesson.locator('[data-role="formula"]'),
-        lesson.get_by_role("button", name="Draw the circle"),
-    )
 
 
 def test_a_layer_lights_its_field(lesson: Page):

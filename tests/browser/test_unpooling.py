@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from explainer.ops import LinearMap
 from explainer.ui.pictures.unpooling import State, compute
 from tests.browser import lesson_page
-from tests.browser.lesson_page import PICTURE, cell, cells, need_no_scrolling, point
+from tests.browser.lesson_page import PICTURE, cell, cells, point
 
 address = partial(lesson_page.address, "unpooling")
 
@@ -44,14 +44,6 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(page.get_by_text("12 of 16 values are gone").first).to_be_visible()
     expect(page.locator('[data-role="formula"]').first).to_contain_text("4×4")
     assert console_errors == []
-
-
-def test_the_picture_and_the_prediction_need_no_scrolling(lesson: Page):
-    need_no_scrolling(
-        lesson.get_by_role("heading", name="Unpooling"),
-        lesson.locator(PICTURE),
-        lesson.get_by_role("button", name="Predict for these numbers"),
-    )
 
 
 def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
