@@ -202,7 +202,7 @@ class Controls:
             if text is not None and usable(text):
                 st.query_params[name] = text
             elif text is not None:
-                del st.query_params[name]
+                st.query_params.pop(name, None)
                 notices[name] = (
                     f"The link gives {name} in a form that this page cannot read, so it is left "
                     "out."

@@ -89,6 +89,14 @@ def test_what_cannot_be_used_falls_back_and_is_said(name, text, said):
     assert said in at.warning[0].value
 
 
+def test_what_was_left_is_taken_up_again_and_what_cannot_be_used_is_not():
+    at = AppTest.from_function(page)
+    at.session_state["left"] = {"small": {"size": "3", "mode": "what", "x": "1,2;3"}}
+    at.run()
+    assert not at.exception
+    assert state(at) == DEFAULTS | {"size": 3}
+
+
 def test_a_number_between_two_is_the_lower_one():
     assert state(opened(size="2.5")) == DEFAULTS | {"size": 2}
 
