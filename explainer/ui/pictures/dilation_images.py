@@ -81,10 +81,10 @@ def blackened(x: Floats, parts: int) -> Floats:
     return dark
 
 
-def parted(x: Floats, parts: int, between: float = 1) -> Floats:
-    """The sub-photos beside one another, with a line of this value between them."""
+def parted(x: Floats, parts: int) -> Floats:
+    """The sub-photos beside one another, with a line of NaN between them."""
     rows, columns = (-(-n // parts) for n in x.shape)
-    sheet = np.full(((rows + 1) * parts - 1, (columns + 1) * parts - 1), float(between))
+    sheet = np.full(((rows + 1) * parts - 1, (columns + 1) * parts - 1), np.nan)
     for row in range(parts):
         for column in range(parts):
             part = x[row::parts, column::parts]
@@ -242,15 +242,21 @@ BLUE, WHITE, ORANGE = np.array([[0, 114, 178], [255, 255, 255], [213, 94, 0]], n
 
 
 def image(values: Floats, most: float, signed: bool) -> str:
-    """Numbers as a PNG inside an address: 0 … most in greys, or −most … most in blue to orange."""
-    share = np.clip(values / (most or 1), -1, 1)
+    """Numbers as a PNG inside an address: 0 … most in greys, or −most … most in blue to orange.
+
+    Where there is no number (NaN) one sees through, to the page of whichever theme.
+    """
+    share = np.nan_to_num(np.clip(values / (most or 1), -1, 1))
     if signed:
         towards = np.where(share[..., None] < 0, BLUE, ORANGE)
         pixels = WHITE + (towards - WHITE) * np.abs(share)[..., None]
     else:
         pixels = 255 * np.maximum(share, 0)
+    picture = Image.fromarray(np.round(pixels).astype(np.uint8))
+    if np.isnan(values).any():
+        picture.putalpha(Image.fromarray(np.where(np.isnan(values), 0, 255).astype(np.uint8)))
     buffer = io.BytesIO()
-    Image.fromarray(np.round(pixels).astype(np.uint8)).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -280,7 +286,7 @@ def photo_html(state: State) -> str:
 
 def _figure(values: Floats, most: float, signed: bool, parts: int, caption: str, alt: str) -> str:
     """A picture under its caption (HTML), and below it its sub-photos."""
-    sheet = parted(values, parts, most)
+    sheet = parted(values, parts)
     return (
         f"<figure><figcaption>{caption}</figcaption>"
         f'<img src="{image(values, most, signed)}" alt="{html.escape(alt)}">'

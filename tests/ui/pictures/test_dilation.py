@@ -1,5 +1,7 @@
 """The pictures of the lesson on dilation, against PyTorch, the maps and the lectures' numbers."""
 
+import base64
+import io
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from explainer.components.linked_grid import payload
 from explainer.ops import SettingError, holes, layer_maps, reached
@@ -525,7 +528,13 @@ def test_sub_photos_lie_side_by_side():
         [4, 6, 9, 5, 7],
         [9, 9, 9, 9, 9],
     ]
-    np.testing.assert_array_equal(images.parted(x, 2, between=9), expected)
+    sheet = images.parted(x, 2)
+    np.testing.assert_array_equal(np.nan_to_num(sheet, nan=9), expected)
+    png = images.image(sheet, 11, signed=False).partition(",")[2]
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("LA")
+    levels, alpha = np.moveaxis(np.asarray(picture), -1, 0)
+    np.testing.assert_array_equal(alpha, np.where(np.isnan(sheet), 0, 255))
+    np.testing.assert_array_equal(levels[alpha > 0], np.round(sheet[alpha > 0] / 11 * 255))
 
 
 def test_a_photo_keeps_its_proportions():
