@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -65,6 +66,27 @@ def photos(count: int, height: int, width: int, device: str, seed: int = 0) -> T
     return torch.randint(
         0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8
     ).to(device)
+
+
+@dataclass
+class Peaks:
+    """What a device has shown that it can do. On a shared machine one look can be too low, so each
+    section looks before its measurements and after them; the best counts.
+
+    Attributes:
+        flops: operations a second in a matrix product; moved: bytes a second in a copy.
+    """
+
+    device: str
+    dtype: torch.dtype
+    seconds: float
+    flops: float = 0.0
+    moved: float = 0.0
+
+    def look(self) -> None:
+        """Measure both again, `seconds` each."""
+        self.flops = max(self.flops, peak_flops(self.device, self.dtype, self.seconds))
+        self.moved = max(self.moved, bandwidth(self.device, self.seconds))
 
 
 def peak_flops(device: str, dtype: torch.dtype, seconds: float = 2.0) -> float:

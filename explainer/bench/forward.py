@@ -90,8 +90,8 @@ def measure(options: Options) -> Report:
         f"“{PRODUCT}”: from photos in the computer's memory to labels of every pixel at three "
         "strides there, in the passes that the engine makes of a batch; on CUDA these are captured "
         "graphs, the other rows are not.",
-        "FCN-ResNet50 has torchvision's shape (stride 8, 33.0 million weights), its batch norm folded "
-        "as in the others; three nets run one after the other.",
+        "FCN-ResNet50 has torchvision's shape (stride 8, 33.0 million weights), its batch norm "
+        "folded as in the others; three nets run one after the other.",
         f"{'–'}: more than {longest:g} s a pass or {MEMORY_SHARE:.0%} of the free memory expected, "
         "not run.",
     )

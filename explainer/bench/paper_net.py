@@ -14,10 +14,9 @@ from torch.nn import functional as F
 
 from explainer.bench import roofline
 from explainer.bench.compute import (
+    Peaks,
     awaited,
-    bandwidth,
     memory_left,
-    peak_flops,
     peak_of,
     photos,
 )
@@ -74,9 +73,10 @@ def measure(options: Options) -> Report:
         THREE: lambda given: [scores_of(net)(given) for net in nets.values()],
     }
     seconds, budget = (1.0, 8.0) if options.quick else (3.0, 30.0)
-    flops, moved = peak_flops(device, dtype, seconds), bandwidth(device, seconds)
+    peaks = Peaks(device, dtype, seconds)
+    peaks.look()
     rows: list[Row] = []
-    layers: list[roofline.Row] = []
+    timed: list[roofline.Timed] = []
     upscores: list[Upscore] = []
     needs = Rates()
     for batch in QUICK if options.quick else BATCHES:
@@ -91,10 +91,12 @@ def measure(options: Options) -> Report:
         needs.time(pixels, found.milliseconds / 1000)
         needs.peak(pixels, found.peak_mib)
         net = nets[STRIDES[-1]]
-        layers += roofline.rows_of(
-            DEFINITIONS[NAME].title, net, passes[ONE], given, device, flops, moved, budget
-        )
+        title = DEFINITIONS[NAME].title
+        timed.append(roofline.timed(title, net, passes[ONE], given, device, budget))
         upscores.append(upscore(net, given, device, budget))
+    peaks.look()
+    flops, moved = peaks.flops, peaks.moved
+    layers = [row for each in timed for row in each(flops, moved)]
     paper = DEFINITIONS[NAME].paper.forward_ms
     notes = (
         f"Random weights, photos of {SIZE}×{SIZE} on the device to three maps of scores. The ways "

@@ -5,11 +5,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from explainer.bench.compute import awaited, bandwidth, peak_flops, photos, wait_for
+from explainer.bench.compute import Peaks, awaited, photos, wait_for
 from explainer.bench.counting import LayerCost, cost, watching
 from explainer.bench.networks import Pass, large, scores_of, three_heads
 from explainer.bench.report import Headline, Report, Table, column, number
@@ -53,15 +54,19 @@ def measure(options: Options) -> Report:
     device = options.device
     ours = three_heads(device)
     seconds = 1.0 if options.quick else 3.0
-    flops, moved = peak_flops(device, ours.dtype, seconds), bandwidth(device, seconds)
-    rows: list[Row] = []
+    peaks = Peaks(device, ours.dtype, seconds)
+    peaks.look()
+    passes: list[Timed] = []
     budget = 5.0 if options.quick else 20.0
     for height, width, batch in QUICK if options.quick else SIZES:
         given = photos(batch, height, width, device)
-        rows += rows_of("ours", ours.network, scores_of(ours), given, device, flops, moved, budget)
+        passes.append(timed("ours", ours.network, scores_of(ours), given, device, budget))
     network, run = large(device)
     given = photos(1, 384, 512, device)
-    rows += rows_of("FCN-ResNet50", network, run, given, device, flops, moved, budget)
+    passes.append(timed("FCN-ResNet50", network, run, given, device, budget))
+    peaks.look()
+    flops, moved = peaks.flops, peaks.moved
+    rows = [row for timed_pass in passes for row in timed_pass(flops, moved)]
     limit = Limit(str(ours.dtype).removeprefix("torch."), flops / 1e9, moved / 1e9, flops / moved)
     total = next(row for row in rows if row.kind == "the whole pass")
     assert total.fraction is not None
@@ -76,7 +81,9 @@ def measure(options: Options) -> Report:
         f"limits measured in the same run: {number(flops / 1e9, 3)} GFLOP/s, "
         f"{number(moved / 1e9, 3)} GB/s",
     )
-    limits = "The largest matrix product and the largest copy of this run; a layer that does more "
+    limits = (
+        "The fastest matrix product and the fastest copy before and after; a layer that does more "
+    )
     limits += "operations a byte than the last column is limited by computing, else by moving."
     shows = (
         "How near a pass comes to the time that computing and moving must take at least; all its "
@@ -94,20 +101,16 @@ def measure(options: Options) -> Report:
     )
 
 
-def rows_of(
-    name: str,
-    network: nn.Module,
-    run: Pass,
-    given: Tensor,
-    device: str,
-    flops: float,
-    moved: float,
-    budget: float,
-) -> list[Row]:
-    """The rows of a network on photos (N, 3, H, W).
+Timed = Callable[[float, float], list[Row]]
+"""The rows of a timed pass, once the device's operations and bytes a second are known."""
+
+
+def timed(
+    name: str, network: nn.Module, run: Pass, given: Tensor, device: str, budget: float
+) -> Timed:
+    """Time a network and its layers on photos (N, 3, H, W).
 
     Args:
-        flops, moved: the device's operations and bytes a second.
         budget: seconds after which no further turn begins; medians count, layer by layer.
     """
     way = awaited(device, lambda: run(given))
@@ -122,7 +125,7 @@ def rows_of(
     found = [layer for layer, _ in layers[0]]
     times = [statistics.median(turn[place][1] for turn in layers) for place in range(len(found))]
     size = f"{given.shape[0]} × {given.shape[3]}×{given.shape[2]}"
-    return table(name, size, found, times, statistics.median(whole), flops, moved)
+    return partial(table, name, size, found, times, statistics.median(whole))
 
 
 def timed_layers(

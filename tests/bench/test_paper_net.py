@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from explainer.bench import paper_net, roofline
+from explainer.bench import compute, paper_net, roofline
 from explainer.bench.compute import photos
 from explainer.bench.report import text
 from explainer.bench.sections import SECTIONS, Options
@@ -21,8 +21,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_net, "SIZE", 40)
     monkeypatch.setattr(paper_net, "TURNS", 2)
     monkeypatch.setattr(roofline, "TURNS", 2)
-    monkeypatch.setattr(paper_net, "peak_flops", lambda *_: 1e9)
-    monkeypatch.setattr(paper_net, "bandwidth", lambda *_: 1e9)
+    monkeypatch.setattr(compute, "peak_flops", lambda *_: 1e9)
+    monkeypatch.setattr(compute, "bandwidth", lambda *_: 1e9)
 
 
 @pytest.mark.usefixtures("small")
