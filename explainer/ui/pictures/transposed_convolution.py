@@ -933,7 +933,9 @@ def _about_padding(state: State, last: str) -> Prediction:
     elif p > 0 and _possible(replace(state, padding=p - 1)):
         change, answer = {"padding": p - 1}, larger
     else:
-        return _about_last(state, {"stride": 2, "output_padding": 1}, last)
+        wanted = {"stride": 2, "output_padding": 1}
+        change = {name: to for name, to in wanted.items() if getattr(state, name) != to}
+        return _about_last(state, change or {"output_padding": 0}, last)
     text = (
         f"Now padding goes from {p} to {change['padding']}. How many {last}s will the output have?"
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -133,10 +133,12 @@ def test_a_dragged_frame_gives_possible_settings(state, left, right):
 
 @settings(max_examples=60)
 @given(STATES)
+@example(State(axes=1, size=1, kernel=1, stride=2, padding=0, output_padding=1))
 def test_a_prediction_can_be_shown(state):
     if not possible(state):
         return
     asked = prediction(state)
+    assert all(getattr(state, name) != to for name, to in asked.then.items())
     assert asked.answer in asked.options
     assert len(set(asked.options)) == len(asked.options)
     after = replace(state, **asked.then)
