@@ -201,7 +201,7 @@ def controls() -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         for name in ("kernel", "stride", "layers", "weights", "axes"):
             CONTROLS.draw(name)
-        with st.popover("All settings", icon=":material/tune:"):
+        with CONTROLS.settings():
             for name in ("size", "padding", "seed", "photo"):
                 CONTROLS.draw(name)
 

@@ -187,7 +187,7 @@ def controls() -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         for name in ("size", "kernel", "stride", "padding"):
             CONTROLS.draw(name)
-        with st.popover("All settings", icon=":material/tune:"):
+        with CONTROLS.settings():
             for name in ("dilation", "axes", "framework", "letters", "alphabet"):
                 CONTROLS.draw(name)
             for name in ("weights", "seed", "kernel2", "stride2"):

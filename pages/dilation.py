@@ -352,7 +352,7 @@ def controls(view: str) -> None:
         shown = ["size" if flat and name == "cells" else name for name in SHOWN[view]]
         for name in shown:
             CONTROLS.draw(name)
-        with st.popover("All settings", icon=":material/tune:"):
+        with CONTROLS.settings():
             rest = [name for name in CONTROLS.controls if name not in shown]
             columns = st.columns(2, gap="medium")
             for place, name in enumerate(rest):

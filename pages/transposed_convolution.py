@@ -245,7 +245,7 @@ def controls() -> None:
         CONTROLS.draw("stride")
         CONTROLS.draw("padding", disabled=keras)
         CONTROLS.draw("output_padding", disabled=keras)
-        with st.popover("All settings", icon=":material/tune:"):
+        with CONTROLS.settings():
             CONTROLS.draw("size")
             CONTROLS.draw("kernel")
             CONTROLS.draw("dilation", disabled=keras)

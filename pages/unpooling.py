@@ -125,7 +125,7 @@ def controls() -> None:
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         for name in ("size", "kernel", "stride"):
             CONTROLS.draw(name)
-        with st.popover("All settings", icon=":material/tune:"):
+        with CONTROLS.settings():
             for name in ("average", "align_corners"):
                 CONTROLS.draw(name)
 

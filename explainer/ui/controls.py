@@ -4,7 +4,8 @@ A page lists its controls once. Their plain names are the parameters of the addr
 cannot be used falls back to the default, and says so until the control is changed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -12,12 +13,16 @@ import streamlit as st
 
 Value = TypeVar("Value")
 
+SETTINGS = "settings"
+"""The popover of the controls that matter less, by Streamlit's key."""
+
 LIVE = "live"
 """The part of a lesson page that follows its controls (`lesson.live`), by Streamlit's key."""
 
 # Under these keys of the session: the controls themselves have to be drawn anew; all of the page
-# has been drawn since the last visit or change; by page what the visitor left there.
-_REDRAW, _COMPLETE, _LEFT = "redraw", "complete", "left"
+# has been drawn since the last visit or change; by page what the visitor left there; the controls
+# that the visitor cannot see.
+_REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ class Controls:
         self.controls = {control.name: control for control in controls}
         self.extras = dict(extras or {})
         self.framing = frozenset(framing)
+        self._unseen = False
 
     def enter(self) -> None:
         """Take up the address when the visitor comes to the page; the first call of its script.
@@ -212,7 +218,15 @@ class Controls:
     def draw(self, name: str, **options: Any) -> Any:
         """Draw one control; its value."""
 
+        unseen = st.session_state.setdefault(_UNSEEN, set())
+        (unseen.add if self._unseen else unseen.discard)(name)
+
         def changed() -> None:
+            if name in st.session_state[_UNSEEN]:
+                # Nobody can have changed it. A closed popover does not take up what is set here,
+                # and the browser goes on sending what was there before.
+                st.session_state[name] = self._left(name)
+                return
             # A notice that goes, and controls that change, stand outside the live part; and a run
             # that this one has cut short left something undrawn.
             whole = self._forget_notice(name) or name in self.framing
@@ -221,6 +235,17 @@ class Controls:
 
         self.controls[name].draw(changed, **options)
         return self[name]
+
+    @contextmanager
+    def settings(self) -> Iterator[None]:
+        """Draw the popover of all settings; the controls drawn inside this block are in it."""
+        box = st.popover("All settings", icon=":material/tune:", key=SETTINGS, on_change="rerun")
+        self._unseen = not box.open
+        try:
+            with box:
+                yield
+        finally:
+            self._unseen = False
 
     def __getitem__(self, name: str) -> Any:
         """The value of a control or of an extra ("" if the address has none)."""
@@ -241,6 +266,8 @@ class Controls:
         for name, value in values.items():
             if name in self.controls:
                 st.session_state[name] = value
+                left = st.session_state.setdefault(_LEFT, {}).setdefault(self.page, {})
+                left[name] = _written(value)
             elif value:
                 st.query_params[name] = value
             elif name in st.query_params:
@@ -274,16 +301,27 @@ class Controls:
     def written(self) -> dict[str, str]:
         """The state of the page as parameters of its address; what has its default is left out."""
         chosen = {
-            name: str(self[name]).lower() if isinstance(self[name], bool) else str(self[name])
+            name: _written(self[name])
             for name, control in self.controls.items()
             if self[name] != control.default
         }
         return chosen | {name: self[name] for name in self.extras if self[name]}
 
+    def _left(self, name: str) -> Any:
+        """The value of a control when it was last drawn or set."""
+        text = st.session_state.get(_LEFT, {}).get(self.page, {}).get(name)
+        value = None if text is None else self.controls[name].parse(text)
+        return self.controls[name].default if value is None else value
+
 
 def complete() -> None:
     """Say that all of the page has been drawn; the last call of its script."""
     st.session_state[_COMPLETE] = True
+
+
+def _written(value: Any) -> str:
+    """A value as it stands in the address."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _shortened(text: str) -> str:

@@ -7,6 +7,7 @@ the code, the notes.
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +20,7 @@ from explainer.components.linked_grid import Scene, linked_grid, message
 from explainer.ops import SettingError
 from explainer.ui import shell
 from explainer.ui.controls import LIVE, Controls, complete
-from explainer.ui.lessons import Lesson, neighbours
+from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
 from explainer.ui.text import plain
 from explainer.ui.values import LARGEST, number
@@ -115,12 +116,30 @@ def _share(controls: Controls) -> None:
     box = st.popover("Share", icon=":material/qr_code_2:", key="share", on_change="rerun")
     if not box.open:
         return
-    address = link(st.context.url or "", controls)
+    address = link(own_address(st.context.url or "", controls.page), controls)
     with box:
         st.html(
             f'<img class="qr" alt="QR code of the link" src="{qr_code(address)}">', width="content"
         )
         st.code(address, language=None, wrap_lines=True)
+
+
+def own_address(found: str, page: str) -> str:
+    """The address of a page, where Streamlit may have found a wrong one.
+
+    Before it adds the name of the open page it cuts that of any page off the end (1.67): of
+    …/transposed_convolution that leaves …/transposed_.
+
+    Args:
+        found: what Streamlit says.
+        page: the name of the open page.
+    """
+    root = found.removesuffix(f"/{page}")
+    for lesson in LESSONS:
+        name = PurePath(lesson.path).stem
+        if name != page and page.endswith(name):
+            root = root.removesuffix(f"/{page.removesuffix(name)}")
+    return f"{root}/{page}" if found else ""
 
 
 def link(page: str, controls: Controls) -> str:

@@ -1,10 +1,12 @@
 """The frame of the pages in a real browser: the sidebar, the examples and their help."""
 
 import re
+from pathlib import PurePath
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from explainer.ui.lessons import LESSONS, Lesson
 from tests.browser.conftest import Servers, idle
 from tests.browser.lesson_page import address
 
@@ -59,3 +61,60 @@ def test_an_example_tells_what_it_is_and_keeps_the_focus(lesson: Page, console_e
     assert box["right"] == "0px"  # help does not leave the window
     assert lesson.evaluate("document.documentElement.scrollWidth") <= 1280
     assert not console_errors
+
+
+def test_what_an_example_sets_behind_all_settings_stays(lesson: Page, console_errors: list):
+    second = lesson.locator('[data-grid="input"][role="gridcell"]').nth(8)
+    settings = lesson.get_by_role("button", name="All settings")
+    letters = lesson.get_by_role("switch", name="Letters").or_(
+        lesson.get_by_role("checkbox", name="Letters")
+    )
+    settings.click()  # from now on the browser has values of its own for what is in there
+    expect(letters.first).to_be_visible()
+    lesson.keyboard.press("Escape")
+    expect(letters.first).to_be_hidden()
+    lesson.get_by_role("button", name="letters", exact=True).click()
+    expect(second).to_have_text("i")
+    idle(lesson)
+    lesson.get_by_role("slider", name="size n").focus()
+    lesson.keyboard.press("ArrowLeft")
+    expect(lesson).to_have_url(re.compile("letters=true.*size=4"))
+    idle(lesson)
+    expect(second).to_have_text("i")
+    # What the visitor changes in there counts, when it is closed too.
+    settings.click()
+    expect(letters.first).to_be_checked()
+    lesson.get_by_text("Letters", exact=True).click()
+    expect(second).to_have_text(re.compile(r"\d"))
+    lesson.keyboard.press("Escape")
+    expect(letters.first).to_be_hidden()
+    lesson.get_by_role("slider", name="size n").focus()
+    lesson.keyboard.press("ArrowRight")
+    expect(lesson).not_to_have_url(re.compile("letters=true|size=4"))
+    idle(lesson)
+    expect(second).to_have_text(re.compile(r"\d"))
+    assert not console_errors
+
+
+def test_reset_resets_what_has_moved_behind_all_settings(page: Page, serve: Servers):
+    page.goto(address("dilation", serve()))
+    idle(page)
+    page.get_by_role("button", name="↓ conv ↑", exact=True).click()
+    expect(page).to_have_url(re.compile("size=6"))
+    idle(page)
+    page.get_by_role("button", name="Reset", exact=True).click()
+    expect(page).to_have_url(re.compile("/dilation$"))
+    idle(page)
+    page.get_by_role("button", name="All settings").click()
+    expect(page.get_by_role("slider", name="input size")).to_have_value("9")
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:], ids=lambda lesson: lesson.title)
+def test_the_shared_link_is_that_of_the_page(lesson: Lesson, page: Page, serve: Servers):
+    name = PurePath(lesson.path).stem
+    page.goto(address(name, serve()))
+    idle(page)
+    page.get_by_role("button", name="Share").click()
+    shared = page.get_by_test_id("stCode").filter(has_text="http")
+    expect(shared).to_have_text(address(name, serve()))
+    expect(page.locator("img.qr")).to_be_visible()

@@ -14,6 +14,7 @@ from streamlit.proto.BidiComponent_pb2 import BidiComponent
 from streamlit.testing.v1 import AppTest
 
 from explainer.ui import lesson
+from explainer.ui.controls import SETTINGS
 
 
 def press(app: AppTest, key: str) -> AppTest:
@@ -79,8 +80,8 @@ def captions(app: AppTest) -> str:
 
 @pytest.fixture
 def visit_lesson(root: Path) -> Callable[..., AppTest]:
-    """`visit_lesson("convolution", size="5")`: a new visitor who opens a lesson by link, and its
-    PyTorch lines.
+    """`visit_lesson("convolution", size="5")`: a new visitor who opens a lesson by link, all its
+    settings, and its PyTorch lines.
 
     The address is that of any path in pages/; "" is the first page.
     """
@@ -91,7 +92,7 @@ def visit_lesson(root: Path) -> Callable[..., AppTest]:
             app.switch_page(f"pages/{path}.py")
         for name, value in query.items():
             app.query_params[name] = value
-        app.session_state[lesson.CODE] = True
+        app.session_state[lesson.CODE] = app.session_state[SETTINGS] = True
         app.run()
         assert not app.exception, app.exception
         return app

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explainer.ui.controls import Choice, Controls, Switch, Whole
+from explainer.ui.controls import SETTINGS, Choice, Controls, Switch, Whole
 
 
 def page() -> None:
@@ -109,6 +109,45 @@ def test_a_notice_stays_until_its_control_is_changed():
     assert [("mode" in warning.value) for warning in at.warning] == [True]
     at.button[1].click().run()
     assert not at.warning
+
+
+def page_with_settings() -> None:
+    import streamlit as st
+
+    from explainer.ui.controls import Controls, Switch, Whole
+
+    controls = Controls("p", [Whole("size", "size", 5, low=1, high=9), Switch("on", "on", False)])
+    controls.enter()
+    st.button("preset", on_click=controls.preset, kwargs={"size": 7, "on": True})
+    st.button("set", on_click=controls.set, kwargs={"size": 2})
+    with controls.settings():
+        controls.draw("size")
+    controls.draw("on")
+    st.text(f"{controls['size']} {controls['on']}")
+
+
+def test_what_nobody_can_see_nobody_changes():
+    at = AppTest.from_function(page_with_settings).run()
+    # What a browser sends that has not heard of 7, together with a change that somebody made.
+    at.button[0].click().run()
+    assert at.text[0].value == "7 True"
+    at.slider[0].set_value(5)
+    at.toggle[0].set_value(False).run()
+    assert at.text[0].value == "7 False"
+    at.slider[0].set_value(5)
+    at.button[1].click().run()
+    assert at.text[0].value == "2 False"
+    at.slider[0].set_value(5).run()
+    assert at.text[0].value == "2 False"
+    assert not at.exception
+
+
+def test_what_is_seen_can_be_changed():
+    at = AppTest.from_function(page_with_settings)
+    at.session_state[SETTINGS] = True
+    at.run()
+    assert at.slider[0].set_value(3).run().text[0].value == "3 False"
+    assert not at.exception
 
 
 def test_a_preset_sets_every_key_of_the_page():

@@ -94,6 +94,25 @@ def test_the_link_to_share_holds_what_is_not_the_default(query, link):
     assert app.text[0].value == link
 
 
+@pytest.mark.parametrize(
+    ("found", "page", "right"),
+    [
+        ("http://h/convolution", "convolution", "http://h/convolution"),
+        ("http://h/a/b/dilation", "dilation", "http://h/a/b/dilation"),
+        ("http://h/transposed_/transposed_convolution", None, "http://h/transposed_convolution"),
+        (
+            "http://h/b/transposed_/transposed_convolution",
+            None,
+            "http://h/b/transposed_convolution",
+        ),
+        ("http://h/transposed_convolution", None, "http://h/transposed_convolution"),
+        ("", "convolution", ""),
+    ],
+)
+def test_the_address_of_the_page(found, page, right):
+    assert lesson.own_address(found, page or "transposed_convolution") == right
+
+
 def edited_page() -> None:
     import numpy as np
     import streamlit as st
