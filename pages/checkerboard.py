@@ -229,17 +229,22 @@ def prediction() -> None:
     lesson.ask(question, on_reveal=partial(CONTROLS.preset, question=chosen, **shown))
 
 
+def scene() -> lesson.Drawn:
+    """The scene of the present settings."""
+    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, state()))
+
+
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
+    view = lesson.view_of(CONTROLS, pictures.VIEWS)
     # Photos have two axes, whatever the other views show.
     shown = replace(now, axes=2) if view == "Cures" else now
     left, right = st.columns([3, 1], gap="medium")
     code = ""
     with left:
-        scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now)})
+        drawn, error = scene()
+        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now)})
         if error is not None:
             lesson.impossible(error, CONTROLS)
         else:
@@ -259,7 +264,7 @@ def main() -> None:
     lesson.enter(CHECKERBOARD, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
-    lesson.live(CONTROLS, live)
+    lesson.live(CONTROLS, live, scene)
     lesson.below(NOTES, CHECKERBOARD)
 
 

@@ -250,15 +250,20 @@ def prediction() -> None:
     )
 
 
+def scene() -> lesson.Drawn:
+    """The scene of the present settings."""
+    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, state()))
+
+
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
+    view = lesson.view_of(CONTROLS, pictures.VIEWS)
     left, right = st.columns([3, 1], gap="medium")
     code = ""
     with left:
-        scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-        lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now)})
+        drawn, error = scene()
+        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now)})
         if error is None:
             formula(now, view)
             code = pictures.snippet(now, view)
@@ -278,7 +283,7 @@ def main() -> None:
     lesson.enter(CONVOLUTION, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
-    lesson.live(CONTROLS, live)
+    lesson.live(CONTROLS, live, scene)
     lesson.below(NOTES, CONVOLUTION)
 
 

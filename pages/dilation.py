@@ -426,10 +426,15 @@ def formula(now: pictures.State, view: str) -> None:
         )
 
 
+def scene() -> lesson.Drawn:
+    """The scene of the present settings."""
+    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, state()))
+
+
 def picture(now: pictures.State, view: str) -> None:
     """The picture of a view with its formula, or what would make it possible."""
-    scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
-    lesson.picture(scene, CONTROLS, on={"edit": partial(edit, now, view)})
+    drawn, error = scene()
+    lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now, view)})
     if error is not None:
         lesson.impossible(error, CONTROLS)
         return
@@ -501,7 +506,7 @@ def predict_cells() -> None:
 
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
-    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
+    view = lesson.view_of(CONTROLS, pictures.VIEWS)
     now = state()
     left, right = st.columns([2, 1] if view == "Stack" else [3, 1], gap="medium")
     with left:
@@ -524,8 +529,8 @@ def main() -> None:
     """Draw the page."""
     lesson.enter(DILATION, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
-    controls(CONTROLS[lesson.VIEW] or pictures.VIEWS[0])
-    lesson.live(CONTROLS, live)
+    controls(lesson.view_of(CONTROLS, pictures.VIEWS))
+    lesson.live(CONTROLS, live, scene)
     lesson.below(NOTES, DILATION)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explainer.components.photo_field import Circle, message, photo_field
+from explainer.components.photo_field import Circle, Picture, data, message, photo_field
 from explainer.ui import engine, influence_view, lesson, samples
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, chip
@@ -317,15 +317,22 @@ def network_view(now: pictures.State) -> None:
             shown = answer(photo, place, switches)
         else:
             shown = ask(place)
+
+    def picture() -> Picture:
+        drawn = {"photo": influence_view.address(photo), "circles": [], **shown}
+        drawn["circles"] = [guess(), *drawn["circles"]]
+        return pictures.network_picture(height=now.height, width=now.width, place=place, **drawn)
+
     with stage:
-        source = shown.pop("photo", influence_view.address(photo))
-        photo_field(
-            pictures.network_picture(source, now.height, now.width, place, **shown),
-            key=KEY,
-            on={"place": on_place, "radius": on_radius, "view": on_view},
-            views=len(VIEWS),
-        )
+        on = {"place": on_place, "radius": on_radius, "view": on_view}
+        photo_field(picture(), key=KEY, on=on, views=len(VIEWS), at=CONTROLS.sliders())
         network_formula()
+    if "photo" not in shown:  # what the network says of a greyed photo is not known ahead
+        lesson.send_ahead(
+            CONTROLS,
+            KEY,
+            lambda: data(picture(), KEY, views=len(VIEWS), at=CONTROLS.sliders()),
+        )
 
 
 def network_formula() -> None:
@@ -338,19 +345,19 @@ def network_formula() -> None:
 
 
 def guess() -> Circle:
-    """The student's circle; draws its slider."""
-    radius = CONTROLS.draw("radius")
+    """The student's circle."""
+    radius = CONTROLS["radius"]
     return Circle(radius, "guess", f"yours: {radius}")
 
 
 def ask(place: tuple[int, int]) -> dict[str, Any]:
-    """Draw the question; what the picture shows with it."""
+    """Draw the question; what the picture shows beside the student's circle."""
     st.markdown(
         "The dashed box is all that the unit at the cross can see: 491×491 pixels, 18 layers of "
         "3×3 deep. Size the circle that holds **90 %** of all that its winning score depends on: "
         "drag its edge."
     )
-    circle = guess()
+    CONTROLS.draw("radius")
     st.button(
         "Reveal: ask the network",
         key="reveal influence",
@@ -358,12 +365,15 @@ def ask(place: tuple[int, int]) -> dict[str, Any]:
         on_click=remember,
         args=(question(place), True),
     )
-    return {"circles": [circle], "says": "Your circle: drag its edge, or press + and − here."}
+    return {"says": "Your circle: drag its edge, or press + and − here."}
 
 
 def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict[str, Any]:
-    """What the gradient says, the curve, and the photo without what is outside the circle."""
-    circle = guess()
+    """Draw what the gradient says; what the picture shows beside the student's circle.
+
+    That is the heat map, or the photo without what is outside the circle.
+    """
+    radius = CONTROLS.draw("radius")
     with switches:
         CONTROLS.draw("average")
         grey = st.toggle("Grey out all outside my circle, run again", key=f"grey {photo} {place}")
@@ -373,11 +383,11 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
     try:
         with st.spinner("The network runs forwards and back"):
             found = influence_view.measure(photo, *place, CONTROLS["average"])
-            again = influence_view.greyed(photo, *place, circle.radius) if grey else None
+            again = influence_view.greyed(photo, *place, radius) if grey else None
     except ValueError as error:  # weights or a device that cannot be used
         st.error(plain(str(error)), icon=":material/error:")
-        return {"circles": [circle]}
-    held = pictures.at_radius(found.shares, circle.radius)
+        return {}
+    held = pictures.at_radius(found.shares, radius)
     outside = (
         f" {100 * found.outside_box:.0f} % comes from outside the box."
         if found.outside_box > 0.005
@@ -388,9 +398,9 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
         f"depends on lies within **{found.radius} px**; a uniform box would need "
         f"{found.even} px.{outside}"
     )
-    drawn = pictures.curve(found.shares, found.uniform, found.radius, circle.radius, found.even)
+    drawn = pictures.curve(found.shares, found.uniform, found.radius, radius, found.even)
     st.plotly_chart(drawn, key="curve", config={"displayModeBar": False})
-    circles = [circle, Circle(found.radius, "found", f"90 %: {found.radius}")]
+    circles = [Circle(found.radius, "found", f"90 %: {found.radius}")]
     if again is None:
         says = f"Bright: pixels that count for {found.answer.label} at the cross"
         return {"circles": circles, "heat": found.heat, "says": says}

@@ -321,15 +321,19 @@ def side_by_side() -> None:
         linked_grid(MORE[more](), key="more picture")
 
 
+def scene() -> lesson.Drawn:
+    """The scene of the present settings."""
+    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, state()))
+
+
 def live() -> None:
     """The picture, the formula, the prediction, two cases side by side and the code."""
     now = state()
-    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
-    scene, error = lesson.possible(partial(pictures.scene, now), pictures.VIEWS, view)
+    drawn, error = scene()
     left, right = st.columns([3, 1], gap="medium")
     with left:
         on = {"edit": partial(edit, now), "frame": partial(move_frame, now)}
-        lesson.picture(scene, CONTROLS, on=on)
+        lesson.picture(drawn, CONTROLS, on=on)
         if error is not None:
             lesson.impossible(error, CONTROLS)
             return
@@ -348,7 +352,7 @@ def main() -> None:
     lesson.enter(TRANSPOSED_CONVOLUTION, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
-    lesson.live(CONTROLS, live)
+    lesson.live(CONTROLS, live, scene)
     lesson.below(NOTES, TRANSPOSED_CONVOLUTION)
 
 

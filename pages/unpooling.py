@@ -256,15 +256,20 @@ def loss(now: pictures.State) -> None:
         )
 
 
-def picture(now: pictures.State, view: str) -> bool:
-    """The picture, with max unpooling hidden while it is predicted; whether there is one."""
+def scene() -> lesson.Drawn:
+    """The scene of the present settings, with max unpooling hidden while it is predicted."""
+    now = state()
     asked = question(now)
     hidden = asked is not None and not asked["told"]
-    scene, error = lesson.possible(
-        partial(pictures.scene, now, hidden=hidden), pictures.VIEWS, view
-    )
+    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, now, hidden=hidden))
+
+
+def picture(now: pictures.State, view: str) -> bool:
+    """The picture with its formula, or what would make it possible; whether there is one."""
+    asked = question(now)
+    drawn, error = scene()
     lesson.picture(
-        scene,
+        drawn,
         CONTROLS,
         marks=asked["marks"] if asked else "",
         on={"edit": partial(edit, now), "mark": partial(mark, now)},
@@ -280,7 +285,7 @@ def picture(now: pictures.State, view: str) -> bool:
 def live() -> None:
     """The picture, the formula, the prediction and the code."""
     now = state()
-    view = CONTROLS[lesson.VIEW] or pictures.VIEWS[0]
+    view = lesson.view_of(CONTROLS, pictures.VIEWS)
     left, right = st.columns([3, 1], gap="medium")
     with left:
         drawn = picture(now, view)
@@ -296,7 +301,7 @@ def main() -> None:
     lesson.enter(UNPOOLING, CONTROLS)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
-    lesson.live(CONTROLS, live)
+    lesson.live(CONTROLS, live, scene)
     lesson.below(NOTES, UNPOOLING)
 
 

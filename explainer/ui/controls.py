@@ -4,7 +4,7 @@ A page lists its controls once. Their plain names are the parameters of the addr
 cannot be used falls back to the default, and says so until the control is changed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -23,6 +23,9 @@ LIVE = "live"
 # has been drawn since the last visit or change; by page what the visitor left there; the controls
 # that the visitor cannot see.
 _REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
+
+# The slider that the visitor moved last, and the way it went (1 or -1).
+_MOVED = "moved"
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ class Controls:
         self.extras = dict(extras or {})
         self.framing = frozenset(framing)
         self._unseen = False
+        self._sliders: dict[str, Whole] = {}
+        self._supposed: dict[str, int] = {}
 
     def enter(self) -> None:
         """Take up the address when the visitor comes to the page; the first call of its script.
@@ -217,7 +222,9 @@ class Controls:
 
     def draw(self, name: str, **options: Any) -> Any:
         """Draw one control; its value."""
-
+        control = self.controls[name]
+        if isinstance(control, Whole) and not self._unseen and not options.get("disabled"):
+            self._sliders[name] = control
         unseen = st.session_state.setdefault(_UNSEEN, set())
         (unseen.add if self._unseen else unseen.discard)(name)
 
@@ -227,13 +234,15 @@ class Controls:
                 # and the browser goes on sending what was there before.
                 st.session_state[name] = self._left(name)
                 return
+            if isinstance(control, Whole):
+                st.session_state[_MOVED] = (name, 1 if self[name] > self._left(name) else -1)
             # A notice that goes, and controls that change, stand outside the live part; and a run
             # that this one has cut short left something undrawn.
             whole = self._forget_notice(name) or name in self.framing
             if not whole and st.session_state[_COMPLETE]:
                 st.rerun(LIVE)
 
-        self.controls[name].draw(changed, **options)
+        control.draw(changed, **options)
         return self[name]
 
     @contextmanager
@@ -251,9 +260,45 @@ class Controls:
         """The value of a control or of an extra ("" if the address has none)."""
         if name in self.extras:
             return st.query_params.get(name, "")
+        if name in self._supposed:
+            return self._supposed[name]
         value = st.session_state.get(name)
         # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
         return self.controls[name].default if value is None else value
+
+    def sliders(self) -> dict[str, int]:
+        """The sliders that the visitor can move now, and their values."""
+        return {name: self[name] for name in self._sliders}
+
+    def ahead(self) -> Iterator[tuple[str, int]]:
+        """Sliders with a value that each may take next, the likeliest first.
+
+        That is one step further of the slider that moved last, and one back; a step of each other;
+        then the rest of the first.
+        """
+        last, way = st.session_state.get(_MOVED, ("", 1))
+
+        def near(slider: Whole, steps: Iterable[int]) -> Iterator[tuple[str, int]]:
+            now = self[slider.name]
+            for step in steps:
+                for value in (now + way * step, now - way * step):
+                    if slider.low <= value <= slider.high:
+                        yield slider.name, value
+
+        order = sorted(self._sliders.values(), key=lambda slider: slider.name != last)
+        for slider in order:
+            yield from near(slider, [1])
+        if order and order[0].name == last:
+            yield from near(order[0], range(2, order[0].high - order[0].low + 1))
+
+    @contextmanager
+    def supposing(self, name: str, value: int) -> Iterator[None]:
+        """Read a slider as if it stood at another value, inside this block."""
+        self._supposed = {name: value}
+        try:
+            yield
+        finally:
+            self._supposed = {}
 
     def takes(self, name: str, value: Any) -> bool:
         """Whether a control or an extra of the page can have this value."""

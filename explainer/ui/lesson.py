@@ -5,6 +5,8 @@ the code, the notes.
 """
 
 import html
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 
 from explainer.components.button_row import Button, button_row
 from explainer.components.linked_grid import Scene, linked_grid, message
+from explainer.components.linked_grid import data as data_of
+from explainer.components.look_ahead import look_ahead
 from explainer.ops import SettingError
 from explainer.ui import shell
 from explainer.ui.controls import LIVE, Controls, complete
@@ -24,6 +28,9 @@ from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
 from explainer.ui.text import plain
 from explainer.ui.values import LARGEST, number
+
+PICTURE = "picture"
+"""The page's picture, by Streamlit's key."""
 
 PIN = "pin"
 """The parameter of the address that holds the pinned cell."""
@@ -61,19 +68,61 @@ def enter(lesson: Lesson, controls: Controls) -> None:
     controls.notices()
 
 
-def live(controls: Controls, body: Callable[[], None]) -> None:
+Drawn = tuple[Scene, SettingError | None]
+"""A scene, and the error of settings that have none."""
+
+
+def live(
+    controls: Controls, body: Callable[[], None], scene: Callable[[], Drawn] | None = None
+) -> None:
     """Draw the part of a page that follows its controls.
 
     Where a control has changed, only this part runs again: the frame, the presets, the controls
     themselves and the notes stay. That is what makes a slider quick.
+
+    Args:
+        body: draws it.
+        scene: that of the page's picture for its present settings; what it is at the next steps of
+            the sliders is sent ahead. Without, nothing is.
     """
+
+    def data() -> dict[str, Any]:
+        assert scene is not None
+        found = {"pin": controls[PIN], "at": controls.sliders()}
+        return data_of(scene()[0], PICTURE, **found)
 
     @st.fragment(key=LIVE)
     def part() -> None:
         controls.refresh()
         body()
+        if scene is not None:
+            send_ahead(controls, PICTURE, data)
 
     part()
+
+
+AHEAD_S, AHEAD_CHARACTERS = 0.02, 64_000
+"""Seconds of computing and characters after which no further picture is drawn ahead."""
+
+
+def send_ahead(controls: Controls, key: str, data: Callable[[], Mapping[str, Any]]) -> None:
+    """Send what a picture shows at the next steps of the sliders, at least at the likeliest.
+
+    Args:
+        key: the picture's.
+        data: what the browser gets of the picture for the present settings.
+    """
+    until, room, here = time.thread_time() + AHEAD_S, AHEAD_CHARACTERS, data()
+    steps: dict[str, dict[int, dict[str, Any]]] = {}
+    for name, value in controls.ahead():
+        with controls.supposing(name, value):
+            step = {part: what for part, what in data().items() if what != here[part]}
+        steps.setdefault(name, {})[value] = step
+        room -= len(json.dumps(step))
+        if room < 0 or time.thread_time() > until:
+            break
+    if steps:
+        look_ahead(key, controls.sliders(), here, steps)
 
 
 # The controls
@@ -169,10 +218,14 @@ def impossible(error: SettingError, controls: Controls) -> None:
 # The picture
 
 
-def possible(
-    draw: Callable[[str], Scene], views: Sequence[str], view: str
-) -> tuple[Scene, SettingError | None]:
-    """The scene of a view; where the settings are impossible, an empty one that keeps the tabs."""
+def view_of(controls: Controls, views: Sequence[str]) -> str:
+    """The chosen view."""
+    return controls[VIEW] or views[0]
+
+
+def possible(controls: Controls, views: Sequence[str], draw: Callable[[str], Scene]) -> Drawn:
+    """The scene of the chosen view; an empty one with the tabs where it has none."""
+    view = view_of(controls, views)
     try:
         return draw(view), None
     except SettingError as error:
@@ -184,7 +237,7 @@ def picture(
     scene: Scene,
     controls: Controls,
     *,
-    key: str = "picture",
+    key: str = PICTURE,
     pins: bool = True,
     marks: str = "",
     on: Mapping[str, Callable[[Any], None]] | None = None,
@@ -217,7 +270,7 @@ def picture(
     pinned = controls[PIN] if pins else ""
     if pins:
         handlers[PIN] = pin
-    linked_grid(scene, key=key, pin=pinned, marks=marks, on=handlers)
+    linked_grid(scene, key=key, pin=pinned, marks=marks, at=controls.sliders(), on=handlers)
     if pinned and scene.grids and not has_cell(scene, pinned):
         st.caption(f"This picture has no cell {plain(pinned)}, so nothing is pinned.")
 

@@ -17,6 +17,7 @@ _SETTINGS: dict[str, object] = {
     "client.showSidebarNavigation": False,
     "client.toolbarMode": "minimal",
     "global.disableWidgetStateDuplicationWarning": True,
+    "global.minCachedMessageSize": 1e15,
     "runner.postScriptGC": False,
     "server.maxUploadSize": MAX_MEGABYTES,
 }

@@ -4,7 +4,7 @@ Point at a cell and see what belongs to it in every other grid; play, step and s
 happens in the browser. Only pins, edits, marks, views and a dragged frame reach Python.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from streamlit.components.v2 import component
 from explainer.components import script
 from explainer.components.linked_grid.scene import Grid, Links, Scene, Steps, payload
 
-__all__ = ["Grid", "Links", "Scene", "Steps", "linked_grid", "message", "payload"]
+__all__ = ["Grid", "Links", "Scene", "Steps", "data", "linked_grid", "message", "payload"]
 
 _HERE = Path(__file__).parent
 _PARTS = ("linked_grid", "grid_view", "player", "links", "fit", "tools")
@@ -34,6 +34,7 @@ def linked_grid(
     key: str,
     pin: str = "",
     marks: str = "",
+    at: Mapping[str, int] | None = None,
     on: dict[str, Callable[[], None]] | None = None,
 ) -> None:
     """Draw a scene.
@@ -45,6 +46,7 @@ def linked_grid(
             It is the truth: the browser follows it when it changes.
         marks: the student's marks, "grid:cell,cell,…" in flat drawn cells, or ""; of several
             grids, parted by ";".
+        at: by its key, the value of each slider on which the scene depends (see `look_ahead`).
         on: callbacks by event, which read the browser's message with `message(key, event)`:
             "pin": the text for `pin`, or "" when freed;
             "edit": {"grid": name, "row": data-row, "col": data-col, "text": what was typed};
@@ -56,7 +58,14 @@ def linked_grid(
     handlers: dict[str, Any] = {
         f"on_{event}_change": (on or {}).get(event, _nothing) for event in EVENTS
     }
-    _mount(key=key, data={**payload(scene), "pin": pin, "marks": marks}, **handlers)
+    _mount(key=key, data=data(scene, key, pin=pin, marks=marks, at=at), **handlers)
+
+
+def data(
+    scene: Scene, key: str, *, pin: str = "", marks: str = "", at: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """What the browser gets of a scene; the arguments are those of `linked_grid`."""
+    return {**payload(scene), "pin": pin, "marks": marks, "key": key, "at": dict(at or {})}
 
 
 def message(key: str, event: str) -> Any:

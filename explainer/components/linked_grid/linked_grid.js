@@ -18,17 +18,14 @@ export default function linkedGrid(component) {
   const root = component.parentElement.querySelector('[data-role="linked-grid"]');
   // The function runs again on every change of the data, in the same DOM: build once.
   const picture = (root.picture ??= new Picture(root));
-  const run = ++picture.run;
   picture.send = component.setTriggerValue;
-  picture.update(component.data);
-  // Streamlit may end a superseded run after a newer one began on the same elements.
-  return () => run === picture.run && picture.leave();
+  picture.answers.take(component.data);
+  return ending(root, () => picture.leave());
 }
 
 class Picture {
   constructor(root) {
     this.root = root;
-    this.run = 0;
     this.version = 0;
     this.views = new Map(); // GridViews by name
     this.hover = null; // spots
@@ -40,6 +37,7 @@ class Picture {
     this.lowest = 0; // pixels
     this.ruler = new Ruler();
     this.listeners = new AbortController();
+    this.answers = new Answers((data) => this.update(data), this.listeners.signal);
     this.build();
     this.listen();
     this.readTheme();

@@ -5,7 +5,7 @@ the place; drag the edge of a circle. Pointing and stepping stay in the browser:
 chosen layer, an edited stack and a released circle reach Python.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from streamlit.components.v2 import component
 from explainer.components import script
 from explainer.components.photo_field.picture import Box, Circle, Picture, Row, payload
 
-__all__ = ["Box", "Circle", "Picture", "Row", "message", "payload", "photo_field"]
+__all__ = ["Box", "Circle", "Picture", "Row", "data", "message", "payload", "photo_field"]
 
 _HERE = Path(__file__).parent
 _mount = component(
@@ -34,6 +34,7 @@ def photo_field(
     key: str,
     on: dict[str, Callable[[], None]] | None = None,
     views: int = 1,
+    at: Mapping[str, int] | None = None,
 ) -> None:
     """Draw a picture.
 
@@ -49,11 +50,19 @@ def photo_field(
             "radius": that of the circle that can be dragged, in pixels;
             "view": the number of the view whose key was pressed, from 0.
         views: of the page, between which the keys 1, 2 … switch.
+        at: by its key, the value of each slider on which the picture depends (see `look_ahead`).
     """
     handlers: dict[str, Any] = {
         f"on_{event}_change": (on or {}).get(event, _nothing) for event in EVENTS
     }
-    _mount(key=key, data={**payload(picture), "views": views}, **handlers)
+    _mount(key=key, data=data(picture, key, views=views, at=at), **handlers)
+
+
+def data(
+    picture: Picture, key: str, *, views: int = 1, at: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """What the browser gets of a picture; the arguments are those of `photo_field`."""
+    return {**payload(picture), "views": views, "key": key, "at": dict(at or {})}
 
 
 def message(key: str, event: str) -> Any:

@@ -8,8 +8,8 @@ export default function (component) {
   // The function runs again on every change of the data, in the same DOM: build once.
   const field = (host.field ??= new PhotoField(host));
   field.send = component.setTriggerValue;
-  field.update(component.data);
-  return () => field.leave();
+  field.answers.take(component.data);
+  return ending(host, () => field.leave());
 }
 
 class PhotoField {
@@ -36,6 +36,7 @@ class PhotoField {
     const foot = make("div", { class: "foot" }, this.strip, this.help);
     this.stage = make("div", { class: "stage" }, this.svg, foot, this.keys);
     this.listeners = new AbortController();
+    this.answers = new Answers((data) => this.update(data), this.listeners.signal);
     host.replaceChildren(this.table, this.stage);
     this.listen();
   }

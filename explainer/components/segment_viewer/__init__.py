@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from streamlit.components.v2 import component
 
+from explainer.components import script
 from explainer.components.segment_viewer.payload import payload
 from explainer.fcn.result import Run
 
@@ -19,7 +20,7 @@ _mount = component(
     "explainer.segment_viewer",
     html='<div class="viewer" data-role="viewer"></div>',
     css=(_FOLDER / "segment_viewer.css").read_text("utf-8"),
-    js=(_FOLDER / "segment_viewer.js").read_text("utf-8"),
+    js=script(_FOLDER, "segment_viewer", shared=["ending"]),
 )
 
 

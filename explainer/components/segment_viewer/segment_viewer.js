@@ -36,11 +36,9 @@ export default function segmentViewer({ data, parentElement }) {
     return undefined;
   }
   const viewer = viewerFor(root, received.header.heads);
-  const run = ++viewer.run;
   readTheme(viewer);
   update(viewer, received);
-  // Streamlit may end a superseded run after a newer one began on the same elements.
-  return () => run === viewer.run && destroy(viewer);
+  return ending(root, () => destroy(viewer));
 }
 
 function missingFeature() {
@@ -860,7 +858,6 @@ function createViewer(root, sources) {
   const viewer = {
     root,
     sources, // the outputs as pairs: stride, name
-    run: 0,
     wanted: null, // the id of the newest result, and of the one on show
     received: null,
     scene: null,

@@ -11,12 +11,14 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from explainer.components import script
+
 _HERE = Path(__file__).parent
 _mount = component(
     "explainer.skip_explorer",
     html='<div class="skips" data-ready="false"></div>',
     css=(_HERE / "skip_explorer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "skip_explorer.js").read_text(encoding="utf-8"),
+    js=script(_HERE, "skip_explorer", shared=["ending"]),
 )
 
 

@@ -12,7 +12,7 @@ export default function (component) {
   const explorer = (host.explorer ??= new Explorer(host));
   explorer.send = component.setTriggerValue;
   explorer.update(component.data);
-  return () => explorer.leave();
+  return ending(host, () => explorer.leave());
 }
 
 function make(tag, attributes = {}, ...children) {

@@ -199,7 +199,7 @@ def single(state: State) -> State:
     return replace(state, layers=1)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def stack(state: State) -> tuple[LinearMap, ...]:
     """The layers' maps, first to act first, each a transposed convolution with the same kernel.
 
@@ -229,7 +229,7 @@ def pattern(state: State) -> Counts:
 # Coverage
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def coverage(state: State) -> Scene:
     """How many taps land on each cell, layer after layer.
 
@@ -372,7 +372,7 @@ def _stamps(maps: Sequence[LinearMap], labels: Sequence[str]) -> Steps:
 # Phases
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def phases(state: State) -> Scene:
     """The kernel in its phases, the sum of each, and what a flat input becomes.
 
@@ -588,7 +588,7 @@ def _patterns() -> Iterator[str]:
 # The gradient of a strided convolution
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def gradient(state: State) -> Scene:
     """The gradient that a strided convolution sends back to its input, from a flat one above.
 

@@ -136,6 +136,7 @@ def output_size(state: State) -> int:
     return found
 
 
+@lru_cache(maxsize=64)
 def scene(state: State, view: str) -> Scene:
     """The picture of a view.
 

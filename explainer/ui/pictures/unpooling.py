@@ -223,6 +223,7 @@ def verdict(state: State, guess: frozenset[int]) -> tuple[bool, str]:
 # The picture of pooling and unpooling
 
 
+@lru_cache(maxsize=64)
 def scene(state: State, view: str = VIEWS[0], hidden: bool = False) -> Scene:
     """The picture of a view.
 

@@ -1,0 +1,14 @@
+// How a component ends.
+
+const GRACE_MS = 300;
+
+/**
+ * What a component returns to Streamlit, which calls it at the end: also at that of a run that a
+ * newer one supersedes, before or after that one begins on the same elements. So only the last run
+ * ends anything, and not at once.
+ */
+function ending(owner, leave) {
+  owner.run = (owner.run ?? 0) + 1;
+  const { run } = owner;
+  return () => setTimeout(() => run === owner.run && leave(), GRACE_MS);
+}

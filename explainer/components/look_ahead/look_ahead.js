@@ -1,0 +1,41 @@
+// Shows what a picture will be at the next value of a slider, as soon as the slider moves: Python
+// has drawn it and sent it. The other half is answers.js, in the pictures.
+
+export default function lookAhead(component) {
+  const { parentElement, data } = component;
+  const { picture, at, here, steps } = data;
+  const sliderOf = (name) => document.querySelector(`.st-key-${name} ${SLIDER}`);
+  // What was sent holds while all other sliders are where they were.
+  const holds = (name) =>
+    Object.entries(at).every(([other, value]) => {
+      const slider = other === name ? null : sliderOf(other);
+      return !slider || Number(slider.value) === value;
+    });
+  const shownAt = (name, value) => {
+    if (!holds(name)) return null;
+    const step = value === at[name] ? {} : steps[name]?.[value];
+    return step ? { ...here, ...step } : null;
+  };
+
+  const moved = (slider) => {
+    const name = Object.keys(at).find((name) => sliderOf(name) === slider);
+    if (!name) return;
+    const value = Number(slider.value);
+    const detail = { picture, at: { ...at, [name]: value }, data: shownAt(name, value) };
+    document.dispatchEvent(new CustomEvent("lookahead", { detail }));
+  };
+
+  const observer = new MutationObserver((changes) => {
+    // Only a hand on the slider: where an example sets it, other settings change with it.
+    const slider = changes.find(({ target }) => target === document.activeElement)?.target;
+    if (slider?.matches(SLIDER)) moved(slider);
+  });
+  // The function runs again on every change of the data, in the same DOM: what it was told before
+  // no longer holds.
+  parentElement.observer?.disconnect();
+  parentElement.observer = observer;
+  observer.observe(document.body, { subtree: true, attributeFilter: ["value"] });
+  // The slider may have moved on while this was on its way.
+  if (document.activeElement?.matches(SLIDER)) moved(document.activeElement);
+  return () => observer.disconnect();
+}
