@@ -16,7 +16,8 @@ TINY = Path(__file__).parent / "apps" / "tiny.py"
 
 @pytest.fixture(scope="module")
 def port():
-    with serving(TINY) as server:
+    # The product keeps Streamlit's cache of messages off; who turns it on can still be measured.
+    with serving(TINY, environment={"STREAMLIT_GLOBAL_MIN_CACHED_MESSAGE_SIZE": "10000"}) as server:
         server.wait()
         yield server.port
         # What the tests below provoke is in the log, and nothing else.
@@ -180,7 +181,8 @@ def test_one_who_leaves_abruptly_does_no_harm(port):
 
 
 def test_no_server_is_said_in_a_sentence():
-    with serving(TINY) as server:
+    # The product keeps Streamlit's cache of messages off; who turns it on can still be measured.
+    with serving(TINY, environment={"STREAMLIT_GLOBAL_MIN_CACHED_MESSAGE_SIZE": "10000"}) as server:
         pass
     with pytest.raises(client.VisitError, match="does not answer"):
         asyncio.run(client.Session.open(server.port))
