@@ -2,7 +2,7 @@
 // picture that follows sliders.
 
 const SLIDER = 'input[type="range"]';
-const LATE_MS = 1000;
+const LATE_MS = 3000; // longer than a busy server takes for the next answer
 
 class Answers {
   /** `show` draws data; `signal` ends listening. */

@@ -57,9 +57,9 @@ class Line:
 
 @pytest.fixture
 def patient(serve: Servers, tmp_path: Path) -> str:
-    """A server that sends everything ahead, however slow this machine is."""
+    """A server that sends what these tests need ahead, however slow this machine is."""
     raise_limits = (
-        "from explainer.ui import lesson\nlesson.AHEAD_S = lesson.AHEAD_CHARACTERS = 10**9\n"
+        "from explainer.ui import lesson\nlesson.AHEAD_S, lesson.AHEAD_CHARACTERS = 0.5, 10**9\n"
     )
     (tmp_path / "sitecustomize.py").write_text(raise_limits)
     return serve.fresh(path=tmp_path).url
@@ -79,6 +79,12 @@ def outputs(size: int, **more: Any) -> list[str]:
 
 def slider(page: Page, name: str) -> Locator:
     return page.get_by_role("slider", name=name)
+
+
+def answered(page: Page, formula: str) -> None:
+    """Wait for the server's own answer, which the picture does not wait for."""
+    expect(page.locator(FORMULA).first).to_contain_text(formula)
+    idle(page)
 
 
 def opened(page: Page, base: str, query: str = "") -> None:
@@ -104,8 +110,7 @@ def test_the_picture_changes_before_the_server_has_answered(
     assert page.locator(FORMULA).inner_text() == formula
     version = page.locator(PICTURE).get_attribute("data-version")
     line.release()
-    expect(page.locator(FORMULA).first).to_contain_text("2 − 1")
-    idle(page)
+    answered(page, "2 − 1")
     expect(cells(page, "output")).to_have_text(outputs(5, stride=1, kernel=2))
     assert page.locator(PICTURE).get_attribute("data-version") == version
     assert not console_errors
@@ -128,8 +133,8 @@ def test_an_answer_that_the_slider_has_passed_does_not_take_the_picture_back(
     page: Page, patient: str, line: Line
 ):
     opened(page, patient, "size=5")
-    slider(page, "size n").press("ArrowRight")  # now all of its values are sent ahead
-    idle(page)
+    slider(page, "size n").press("ArrowRight")
+    answered(page, "6 + 2")  # with all values of this slider
     page.locator(PICTURE).evaluate(_RECORD)
     line.held = True
     for size in (7, 8):
@@ -140,8 +145,7 @@ def test_an_answer_that_the_slider_has_passed_does_not_take_the_picture_back(
         line.waiting.pop(0)()
         page.wait_for_timeout(5)
     line.release()
-    expect(page.locator(FORMULA).first).to_contain_text("8 + 2")
-    idle(page)
+    answered(page, "8 + 2")
     drawn = page.evaluate("window.shown")
     assert drawn == sorted(drawn), drawn
     expect(cells(page, "output")).to_have_text(outputs(8))
@@ -152,8 +156,7 @@ def test_the_picture_follows_a_slider_that_is_dragged(
 ):
     opened(page, patient, "size=5")
     slider(page, "size n").press("ArrowRight")
-    expect(cells(page, "output")).to_have_text(outputs(6))
-    idle(page)
+    answered(page, "6 + 2")
     ws_frames.clear()
     track = page.locator(".st-key-size [data-testid=stSliderThumbValue]").bounding_box()
     assert track
@@ -174,10 +177,10 @@ def test_the_picture_follows_a_slider_that_is_dragged(
 def test_an_example_that_moves_sliders_shows_only_what_the_server_draws(page: Page, serve: Servers):
     opened(page, serve(), "size=6&stride=1")
     slider(page, "size n").press("ArrowLeft")
-    idle(page)
+    answered(page, "5 + 2")
     page.locator(PICTURE).evaluate(_RECORD)
     page.get_by_role("button", name="stride 2", exact=True).click()
-    idle(page)
+    answered(page, "/2⌋")
     assert len(set(page.evaluate("window.shown"))) == 1
 
 

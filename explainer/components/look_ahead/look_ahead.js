@@ -17,18 +17,19 @@ export default function lookAhead(component) {
     return step ? { ...here, ...step } : null;
   };
 
-  const moved = (slider) => {
+  const show = (slider, orWait) => {
     const name = Object.keys(at).find((name) => sliderOf(name) === slider);
     if (!name) return;
     const value = Number(slider.value);
     const detail = { picture, at: { ...at, [name]: value }, data: shownAt(name, value) };
+    if (!detail.data && !orWait) return;
     document.dispatchEvent(new CustomEvent("lookahead", { detail }));
   };
 
   const observer = new MutationObserver((changes) => {
     // Only a hand on the slider: where an example sets it, other settings change with it.
     const slider = changes.find(({ target }) => target === document.activeElement)?.target;
-    if (slider?.matches(SLIDER)) moved(slider);
+    if (slider?.matches(SLIDER)) show(slider, true);
   });
   // The function runs again on every change of the data, in the same DOM: what it was told before
   // no longer holds.
@@ -36,6 +37,6 @@ export default function lookAhead(component) {
   parentElement.observer = observer;
   observer.observe(document.body, { subtree: true, attributeFilter: ["value"] });
   // The slider may have moved on while this was on its way.
-  if (document.activeElement?.matches(SLIDER)) moved(document.activeElement);
+  if (document.activeElement?.matches(SLIDER)) show(document.activeElement, false);
   return () => observer.disconnect();
 }

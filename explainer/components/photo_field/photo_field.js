@@ -69,6 +69,9 @@ class PhotoField {
   // ------------------------------------------------------------------ data
 
   update(data) {
+    const text = JSON.stringify(data);
+    if (text === this.text) return;
+    this.text = text;
     const moved = JSON.stringify(this.data?.place) !== JSON.stringify(data.place);
     const stack = JSON.stringify([data.chosen, data.rows.map((row) => row.numbers)]);
     this.data = data;
@@ -410,6 +413,7 @@ class PhotoField {
   resize(radius) {
     this.draft(radius);
     this.data.circles[0].radius = radius;
+    this.text = null; // whatever Python answers is drawn
     this.send("radius", radius);
   }
 
