@@ -50,9 +50,9 @@ class Line:
             send()
 
     def release(self) -> None:
-        self.held = False
-        while self.waiting:
+        while self.waiting:  # more may come meanwhile, and has to wait for its turn
             self.waiting.pop(0)()
+        self.held = False
 
 
 @pytest.fixture
