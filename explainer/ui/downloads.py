@@ -22,7 +22,7 @@ WAITING = """
    the new names to be drawn. */
 .stApp:is([data-test-script-state="running"], [data-test-script-state="rerunRequested"])
 .stDownloadButton button { pointer-events: none; cursor: progress; opacity: 0.6; }
-.stDownloadButton button { animation: explainer-settle 0.2s; }
+.stDownloadButton button { animation: explainer-settle 0.5s; }
 .stApp:is([data-test-script-state="running"], [data-test-script-state="rerunRequested"])
 .stDownloadButton button { animation: none; }
 @keyframes explainer-settle { 0%, 99% { pointer-events: none; } }
