@@ -45,7 +45,6 @@ class Viewer:
     def point(self, panel: str, across: float, down: float) -> tuple[int, int]:
         """Move the pointer to a place (fractions of a panel); the pixel that is probed then."""
         self.page.mouse.move(*self.at(panel, across, down))
-        self.settle()
         return self.probe()
 
     def hover(self, panel: str, y: int, x: int, result: Segmentation) -> None:
@@ -54,6 +53,8 @@ class Viewer:
         assert self.probe() == (y, x)
 
     def probe(self) -> tuple[int, int]:
+        """The pixel that is probed once what was asked for is drawn."""
+        self.settle()
         y, x = (self.root.get_attribute("data-probe") or "").split(",")
         return int(y), int(x)
 
