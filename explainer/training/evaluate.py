@@ -11,6 +11,7 @@ from explainer.fcn.network import FCN, STRIDES, fuse, pad
 from explainer.fcn.voc import CLASSES
 from explainer.training.data import Example
 from explainer.training.metrics import Metrics, boundary_band, confusion, metrics
+from explainer.training.precision import autocast
 
 BAND = 5
 """Width in pixels of the band around the outlines."""
@@ -39,10 +40,7 @@ def evaluate(
     for example in tqdm(examples, "evaluating", unit="photo", disable=not progress, leave=False):
         height, width = example.labels.shape
         photo = torch.from_numpy(np.array(example.photo)).to(device).permute(2, 0, 1)[None]
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.split(":")[0], dtype, enabled=dtype != torch.float32),
-        ):
+        with torch.inference_mode(), autocast(device, dtype):
             batch = pad(photo.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
             scores = {stride: maps.float() for stride, maps in network(batch).items()}
         band = boundary_band(example.labels, BAND)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from explainer.fcn.mobilenet import CHANNELS, MobileNetV2
 from explainer.fcn.network import FCN, ContextHead, pad
+from explainer.training.precision import autocast
 
 EVERY = 8
 """Pixels from one of the teacher's soft labels to the next."""
@@ -67,7 +68,7 @@ class Teacher(nn.Module):
             size = [max(1, round(side * scale)) for side in (height, width)]
             scaled = F.interpolate(whole, size=size, mode="bilinear", antialias=scale < 1)
             both = pad(torch.cat((scaled, scaled.flip(3))))
-            with torch.autocast(device.split(":")[0], torch.bfloat16):
+            with autocast(device):
                 scores = self(both.contiguous(memory_format=torch.channels_last)).float()
             places = []
             for count, side, enlarged in zip((rows, columns), (height, width), size, strict=True):

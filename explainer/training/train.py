@@ -15,6 +15,7 @@ from explainer.fcn.mobilenet import MobileNetV2
 from explainer.fcn.network import FCN, fuse, small_fcn
 from explainer.training.data import Augmentation, Example, ahead, crops, sampling_weights
 from explainer.training.loss import Weights, loss
+from explainer.training.precision import autocast
 from explainer.training.start import Teacher, read, start_from
 
 SKIPS = ("heads.16.", "heads.8.")
@@ -206,7 +207,6 @@ def train(
 ) -> Iterator[dict[str, float]]:
     """Trains to the end of the recipe, and yields what to log after every step."""
     probabilities = sampling_weights(examples, recipe.balance)
-    kind = device.split(":")[0]
     # Batches are numbered through all stages.
     done = sum(stage.steps for stage in recipe.stages[: run.stage]) + run.step
     batches = ahead(
@@ -226,7 +226,7 @@ def train(
             share = _learning_rate(run.step, stage.steps, recipe.warm_up)
             for group in run.optimiser.param_groups:
                 group["lr"] = group["peak"] * share
-            with torch.autocast(kind, torch.bfloat16):
+            with autocast(device):
                 scores = _forward(run.network, photos, stage.frozen)
             sums = fuse(
                 {stride: maps.float() for stride, maps in scores.items()}, run.network.lattices

@@ -1,8 +1,8 @@
 """A lesson in a real browser: its address, the cells of its picture."""
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import point_at
+from tests.browser.conftest import FIRST_RESULT, idle, point_at
 
 READY = '[data-role="linked-grid"][data-ready="true"]'
 PICTURE = f".st-key-picture {READY}"
@@ -14,6 +14,14 @@ Cells = set[tuple[int, int]]
 def address(lesson: str, base: str, query: str = "") -> str:
     """The address of a lesson on a server."""
     return base.rstrip("/") + f"/{lesson}" + (f"?{query}" if query else "")
+
+
+def visit(lesson: str, page: Page, base: str, query: str = "") -> None:
+    """Open a lesson on a server and wait until it stands still."""
+    page.goto(address(lesson, base, query))
+    # The title is the first thing that a run draws: before it, nothing runs either.
+    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=FIRST_RESULT)
+    idle(page)
 
 
 def cells(page: Page, grid: str, picture: str = PICTURE) -> Locator:

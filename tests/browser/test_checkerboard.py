@@ -12,7 +12,7 @@ from explainer.ui.pictures.checkerboard import State
 from tests.browser import lesson_page
 from tests.browser.lesson_page import PICTURE, active, cell, cells, point
 
-address = partial(lesson_page.address, "checkerboard")
+visit = partial(lesson_page.visit, "checkerboard")
 
 A = transposed_conv((4, 4), State().kernel_values, 2)
 
@@ -25,7 +25,7 @@ def move(page: Page, slider: str, key: str) -> None:
 
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
-    page.goto(address(serve()))
+    visit(page, serve())
     expect(cells(page, "output")).to_have_count(81, timeout=120_000)
     return page
 
@@ -34,7 +34,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     page: Page, serve: Any, console_errors: list
 ):
     server = serve.fresh()
-    page.goto(address(server.url, "axes=1-D&size=8&kernel=3&stride=2"))
+    visit(page, server.url, "axes=1-D&size=8&kernel=3&stride=2")
     expect(cells(page, "output")).to_have_count(17)
     assert cells(page, "output").all_inner_texts() == ["1", *["1", "2"] * 7, "1", "1"]
     expect(page.locator('[data-role="phase-bars"]').first).to_be_visible()
@@ -76,7 +76,7 @@ def test_an_input_lights_its_copy(lesson: Page):
 
 
 def test_a_phase_lights_its_taps_and_its_cells(page: Page, serve: Any):
-    page.goto(address(serve(), "view=Phases&weights=tent"))
+    visit(page, serve(), "view=Phases&weights=tent")
     expect(cells(page, "sums")).to_have_count(4)
     assert cells(page, "sums").all_inner_texts() == ["1"] * 4
     point(page, "sums", 0, 1)
@@ -106,7 +106,7 @@ def test_copies_are_stamped_one_after_the_other(lesson: Page, ws_frames: list):
 
 
 def test_a_weight_typed_into_the_kernel_makes_a_pattern(page: Page, serve: Any):
-    page.goto(address(serve(), "view=Phases&weights=tent"))
+    visit(page, serve(), "view=Phases&weights=tent")
     expect(cells(page, "sums")).to_have_count(4)
     cell(page, "kernel", 1, 1).dblclick()
     page.keyboard.type("3")
@@ -135,7 +135,7 @@ def test_the_keyboard_alone_walks_the_grid_pins_and_switches_views(
 
 
 def test_the_photos_show_every_pixel_in_whole_pixels(page: Page, serve: Any):
-    page.goto(address(serve(), "view=Cures&weights=noisy"))
+    visit(page, serve(), "view=Cures&weights=noisy")
     photos = page.locator('[data-role="cures"] img')
     expect(photos.nth(5)).to_be_visible()
     for place, pixels in enumerate([48] + [96] * 5):
@@ -156,7 +156,7 @@ def test_a_prediction_leads_to_the_picture_that_tells(lesson: Page):
 
 
 def test_too_many_cells_offer_a_way_out(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "size=12&layers=4"))
+    visit(page, serve(), "size=12&layers=4")
     expect(page.get_by_text("there is room for 48").first).to_be_visible()
     page.get_by_role("button", name="layers = 1").first.click()
     expect(cells(page, "output")).to_have_count(625)

@@ -13,12 +13,12 @@ from tests.browser import lesson_page
 from tests.browser.conftest import point_at
 from tests.browser.lesson_page import active, cell, cells
 
-address = partial(lesson_page.address, "convolution")
+visit = partial(lesson_page.visit, "convolution")
 
 
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
-    page.goto(address(serve()))
+    visit(page, serve())
     expect(cells(page, "output")).to_have_count(9)
     return page
 
@@ -27,7 +27,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     page: Page, serve: Any, console_errors: list
 ):
     server = serve.fresh()
-    page.goto(address(server.url, "size=4&kernel=3&stride=2&padding=1"))
+    visit(page, server.url, "size=4&kernel=3&stride=2&padding=1")
     expect(cells(page, "output")).to_have_count(4)
     expect(page.locator('[data-role="formula"]').first).to_contain_text("4")
     expect(page.locator('[data-role="staircase"][data-shown="4"]')).to_be_visible()
@@ -149,7 +149,7 @@ def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
 
 
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "size=99&kernel=x"))
+    visit(page, serve(), "size=99&kernel=x")
     expect(cells(page, "output")).to_have_count(9)
     expect(page.get_by_text("The link asks for size").first).to_be_visible()
     expect(page.get_by_text("The link asks for kernel").first).to_be_visible()
@@ -157,7 +157,7 @@ def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, consol
 
 
 def test_share_gives_link_and_qr_code(page: Page, serve: Any):
-    page.goto(address(serve(), "size=6"))
+    visit(page, serve(), "size=6")
     expect(cells(page, "output")).to_have_count(9)
     page.get_by_role("button", name="Share").click()
     expect(page.locator("img.qr")).to_be_visible()

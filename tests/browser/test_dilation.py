@@ -14,7 +14,7 @@ from explainer.ui.pictures.dilation import State
 from tests.browser import lesson_page
 from tests.browser.lesson_page import PICTURE, READY, active, cell, cells, point
 
-address = partial(lesson_page.address, "dilation")
+visit = partial(lesson_page.visit, "dilation")
 
 GUESS = f".st-key-guess {READY}"
 
@@ -27,14 +27,14 @@ def columns(page: Page, grid: str) -> set[int]:
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
     """The page with dilations 2, 2, 2 on 15 cells: three units in the top row."""
-    page.goto(address(serve(), "dilations=2,2,2&cells=15"))
+    visit(page, serve(), "dilations=2,2,2&cells=15")
     expect(cells(page, "output")).to_have_count(3)
     return page
 
 
 def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_errors: list):
     server = serve.fresh()
-    page.goto(address(server.url, "dilations=2,2,2&cells=13"))
+    visit(page, server.url, "dilations=2,2,2&cells=13")
     expect(cells(page, "input")).to_have_count(13)
     expect(cells(page, "output")).to_have_count(1)
     expect(page.locator('[data-role="formula"]').first).to_contain_text("6 holes")
@@ -43,7 +43,7 @@ def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_er
 
 
 def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "view=Kernel"))
+    visit(page, serve(), "view=Kernel")
     expect(cells(page, "output")).to_have_count(25)
     expect(cells(page, "kernel")).to_have_count(25)
     thumb = page.get_by_role("slider", name="dilation d").first
@@ -147,7 +147,7 @@ def test_the_player_goes_layer_by_layer(lesson: Page):
 def test_photos_open_by_link(
     page: Page, serve: Any, console_errors: list, query: str, role: str, pictures_: int
 ):
-    page.goto(address(serve(), query))
+    visit(page, serve(), query)
     images = page.locator(f'[data-role="{role}"] img')
     expect(images).to_have_count(pictures_)
     loaded = "all => all.every(one => one.complete && one.naturalWidth > 30)"

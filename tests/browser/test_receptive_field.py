@@ -12,7 +12,7 @@ from explainer.ui.pictures.receptive_field import KNOWN, State
 from tests.browser import lesson_page
 from tests.browser.conftest import idle
 
-address = partial(lesson_page.address, "receptive_field")
+visit = partial(lesson_page.visit, "receptive_field")
 
 PICTURE = '[data-role="photo-field"][data-ready="true"]'
 VGG = pictures.rows(State())
@@ -51,7 +51,7 @@ def box(place: int) -> list[float]:
 
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
-    page.goto(address(serve()))
+    visit(page, serve())
     expect(result(page, 18)).to_have_text("404")
     return page
 
@@ -60,7 +60,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     page: Page, serve: Any, console_errors: list
 ):
     server = serve.fresh()
-    page.goto(address(server.url, "layers=" + pictures.written(KNOWN["AlexNet"])))
+    visit(page, server.url, "layers=" + pictures.written(KNOWN["AlexNet"]))
     expect(result(page, 8)).to_have_text("355")
     expect(page.locator('[data-role="formula"]').first).to_contain_text("355")
     expect(strip(page)).to_contain_text("355×355")
@@ -187,7 +187,7 @@ def test_a_preset_shows_its_table(lesson: Page, console_errors: list):
 
 
 def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "view=network"))
+    visit(page, serve(), "view=network")
     ring = page.locator(f'{PICTURE} [data-ring="guess"]')
     expect(ring).to_have_attribute("r", "200")
     stage = page.locator(f'{PICTURE} [data-role="stage"]')
@@ -220,7 +220,7 @@ def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_erro
 
 
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "layers=3;rm&radius=5000"))
+    visit(page, serve(), "layers=3;rm&radius=5000")
     expect(result(page, 18)).to_have_text("404")
     expect(page.get_by_text("The link gives layers").first).to_be_visible()
     expect(page.get_by_text("The link asks for radius").first).to_be_visible()

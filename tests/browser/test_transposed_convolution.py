@@ -13,7 +13,7 @@ from tests.browser import lesson_page
 from tests.browser.conftest import point_at
 from tests.browser.lesson_page import PICTURE, active, cell, cells
 
-address = partial(lesson_page.address, "transposed_convolution")
+visit = partial(lesson_page.visit, "transposed_convolution")
 
 SLIDE = "size=2&kernel=3&stride=2&padding=1&output_padding=1"
 
@@ -34,7 +34,7 @@ def expect_output(page: Page, state: State) -> None:
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
     """The slide's example."""
-    page.goto(address(serve(), SLIDE))
+    visit(page, serve(), SLIDE)
     expect(cells(page, "output")).to_have_count(25)
     return page
 
@@ -51,7 +51,7 @@ def show(page: Page, view: str) -> None:
 def test_a_fresh_server_opens_the_slides_example_by_link(
     page: Page, serve: Any, console_errors: list
 ):
-    page.goto(address(serve.fresh().url, SLIDE))
+    visit(page, serve.fresh().url, SLIDE)
     expect(cells(page, "output")).to_have_count(25)
     expect_output(page, D1_STRIDE)
     expect(cells(page, "input")).to_have_count(4)
@@ -127,7 +127,7 @@ COUNT_MOVES = """
 def test_the_matrix_turns_into_its_transpose(open_page: Any, serve: Any, motion: Any):
     page, records = open_page(reduced_motion=motion)
     page.add_init_script(COUNT_MOVES)
-    page.goto(address(serve(), SLIDE))
+    visit(page, serve(), SLIDE)
     expect(cells(page, "output")).to_have_count(25)
     show(page, "Matrix")
     expect(cells(page, "transposed")).to_have_count(64)
@@ -209,7 +209,7 @@ def test_examples_show_their_pictures(lesson: Page, console_errors: list):
 
 
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "size=99&output_padding=x"))
+    visit(page, serve(), "size=99&output_padding=x")
     expect_output(page, State())
     expect(page.get_by_text("The link asks for size").first).to_be_visible()
     expect(page.get_by_text("The link asks for output_padding").first).to_be_visible()

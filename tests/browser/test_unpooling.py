@@ -12,7 +12,7 @@ from explainer.ui.pictures.unpooling import State, compute
 from tests.browser import lesson_page
 from tests.browser.lesson_page import PICTURE, cell, cells, point
 
-address = partial(lesson_page.address, "unpooling")
+visit = partial(lesson_page.visit, "unpooling")
 
 GRIDS = ("input", "total", "first", "maxima", "z", "nearest", "nails", "unpooled")
 
@@ -27,7 +27,7 @@ def numbers(page: Page, grid: str) -> list[int]:
 
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
-    page.goto(address(serve()), timeout=120_000)
+    visit(page, serve())
     expect(cells(page, "unpooled")).to_have_count(16, timeout=120_000)
     return page
 
@@ -35,7 +35,7 @@ def lesson(page: Page, serve: Any) -> Page:
 def test_a_fresh_server_opens_the_slides_example_by_link(
     page: Page, serve: Any, console_errors: list
 ):
-    page.goto(address(serve.fresh().url, "size=4&kernel=2&stride=2&z=1,2;3,4"))
+    visit(page, serve.fresh().url, "size=4&kernel=2&stride=2&z=1,2;3,4")
     expect(cells(page, "unpooled")).to_have_count(16)
     assert numbers(page, "maxima") == [5, 6, 7, 8]
     assert numbers(page, "nearest") == [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]
@@ -169,7 +169,7 @@ def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
 
 
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
-    page.goto(address(serve(), "size=99&z=%3Cscript%3E"))
+    visit(page, serve(), "size=99&z=%3Cscript%3E")
     expect(cells(page, "unpooled")).to_have_count(16)
     expect(page.get_by_text("The link asks for size").first).to_be_visible()
     expect(page.get_by_text("The link gives z").first).to_be_visible()
