@@ -201,10 +201,31 @@ def test_removing_a_cell_updates_the_sum(skips: Page, result: Segmentation) -> N
 
 
 def test_two_fast_removals_both_count(skips: Page) -> None:
-    buttons = skips.locator(".ledger .row button")
-    buttons.nth(0).evaluate("button => button.click()")
-    buttons.nth(1).evaluate("button => button.click()")
+    skips.locator(".ledger").evaluate(
+        "ledger => [0, 1].forEach((n) => ledger.querySelectorAll('.row button')[n].click())"
+    )
     expect(skips.locator(".ledger .row.gone")).to_have_count(2)
+
+
+def test_an_answer_to_an_older_click_undoes_no_newer_one(skips: Page) -> None:
+    asked, cells = skips.locator(".skips").evaluate(
+        """host => {
+            const { explorer } = host;
+            const asked = [];
+            explorer.send = (event, what) => asked.push(what.cells);
+            const cells = [...host.querySelectorAll(".row")].map((row) => row.dataset.cell);
+            const click = (cell) => host.querySelector(`[data-remove="${cell}"]`).click();
+            click(cells[0]);
+            click(cells[1]);
+            explorer.update({ ...explorer.data, removedCells: [cells[0]] });
+            click(cells[2]);
+            explorer.update({ ...explorer.data, removedCells: cells.slice(0, 3) });
+            explorer.update({ ...explorer.data, removedCells: [] });
+            click(cells[3]);
+            return [asked, cells];
+        }"""
+    )
+    assert asked == [sorted(cells[:1]), sorted(cells[:2]), sorted(cells[:3]), cells[3:4]]
 
 
 def test_by_keyboard_alone(skips: Page, result: Segmentation) -> None:

@@ -4,6 +4,7 @@
 const BLUE = [0, 114, 178];
 const ORANGE = [213, 94, 0];
 const SVG = "http://www.w3.org/2000/svg";
+const LATE_MS = 3000; // longer than a busy server takes for an answer
 const KEYS = "Arrows move the probe, Enter pins the pixel, Escape lets it go.";
 
 export default function (component) {
@@ -124,7 +125,7 @@ class Explorer {
     const words = [data.ledger.text, data.words].join(". ");
     this.data = data;
     this.host.dataset.ready = "false";
-    this.removed = { strides: [...data.removedStrides], cells: [...data.removedCells] };
+    this.settle({ strides: data.removedStrides, cells: data.removedCells }, data.photo !== before?.photo);
     this.probe = null;
     this.grids = new Map();
     data.maps.forEach((map, i) => {
@@ -613,9 +614,18 @@ class Explorer {
 
   /** Everything that is removed goes to Python at once, so that fast clicks cannot get lost. */
   remove(strides, cells) {
-    this.removed = { strides, cells };
+    this.removed = this.asked = { strides: strides.sort(), cells: cells.sort() };
+    this.patience = performance.now() + LATE_MS;
     this.host.dataset.ready = "false";
-    this.send("remove", { strides, cells });
+    this.send("remove", this.asked);
+  }
+
+  /** What Python has removed counts, unless a newer click is on its way there. */
+  settle({ strides, cells }, anew) {
+    const answer = { strides: [...strides].sort(), cells: [...cells].sort() };
+    const answered = JSON.stringify(answer) === JSON.stringify(this.asked);
+    if (anew || answered || performance.now() > this.patience) this.asked = null;
+    this.removed = this.asked ?? answer;
   }
 
   // ------------------------------------------------------------------ words and numbers
