@@ -206,9 +206,8 @@ class Servers:
 
         `path` is a folder in which Python looks for modules before all others.
         """
-        for _ in range(
-            3
-        ):  # between looking for a free port and its use another process may take it
+        # Between looking for a free port and its use another process may take it.
+        for _ in range(3):
             server = self._start(script, host, path)
             self.running.append(server)
             if _becomes_healthy(server):
@@ -263,7 +262,8 @@ def serve(_servers: Servers) -> Iterator[Servers]:
         _servers.running.remove(server)
 
 
-@pytest.fixture(scope="session")
+# One for each file: while Playwright is there, no other test of the process can use asyncio.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
