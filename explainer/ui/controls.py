@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 Value = TypeVar("Value")
 
@@ -187,7 +188,9 @@ class Controls:
         """Take up the address when the visitor comes to the page; the first call of its script.
 
         Pages share parameters such as `size`, and Streamlit would carry a value from one page to
-        the next. What the address says counts; without it, what the visitor left here.
+        the next. What the address says counts; without it, what the visitor left here, also when
+        the browser's Back leads here: Streamlit empties the address before it leaves a page, so
+        that Back meets an empty one and would set everything to its default.
         """
         state = st.session_state
         state.pop(_REDRAW, None)
@@ -196,6 +199,9 @@ class Controls:
             self.remember()
             return
         state["here"] = self.page
+        run = get_script_run_ctx()
+        if run is not None and run.is_history_navigation:
+            run.is_history_navigation = False
         named = {*self.controls, *self.extras} & set(st.query_params)
         address = st.query_params if named else state.get(_LEFT, {}).get(self.page, {})
         notices = state["notices"] = {}

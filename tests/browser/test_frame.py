@@ -8,13 +8,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.ui.lessons import LESSONS, Lesson
 from tests.browser.conftest import Servers, idle
-from tests.browser.lesson_page import address
+from tests.browser.lesson_page import address, visit
 
 
 @pytest.fixture
 def lesson(page: Page, serve: Servers) -> Page:
-    page.goto(address("convolution", serve(), "stride=1"))
-    idle(page)
+    visit("convolution", page, serve(), "stride=1")
     return page
 
 
@@ -43,6 +42,27 @@ def test_the_sidebar_leads_everywhere_within_the_session(lesson: Page, console_e
     entries.get_by_role("link", name="Segment a photo").click()
     expect(lesson.get_by_role("heading", name="Segment a photo", level=1)).to_be_visible()
     assert not sockets
+    assert not console_errors
+
+
+def test_back_and_forward_show_what_was_there(page: Page, serve: Servers, console_errors: list):
+    visit("convolution", page, serve(), "size=9&kernel=4")
+    size = page.get_by_role("slider", name="size n")
+    onwards = page.get_by_test_id("stMain").get_by_test_id("stPageLink-NavLink").last
+    onwards.click()
+    expect(page.get_by_role("heading", name="Dilation", level=1)).to_be_visible()
+    idle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Convolution", level=1)).to_be_visible()
+    idle(page)
+    expect(size).to_have_value("9")
+    expect(page).to_have_url(re.compile("size=9&kernel=4"))
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("(4 − 1)")
+    page.go_forward()
+    expect(page.get_by_role("heading", name="Dilation", level=1)).to_be_visible()
+    idle(page)
+    page.go_back()
+    expect(size).to_have_value("9")
     assert not console_errors
 
 
@@ -97,8 +117,7 @@ def test_what_an_example_sets_behind_all_settings_stays(lesson: Page, console_er
 
 
 def test_reset_resets_what_has_moved_behind_all_settings(page: Page, serve: Servers):
-    page.goto(address("dilation", serve()))
-    idle(page)
+    visit("dilation", page, serve())
     page.get_by_role("button", name="↓ conv ↑", exact=True).click()
     expect(page).to_have_url(re.compile("size=6"))
     idle(page)
@@ -112,8 +131,7 @@ def test_reset_resets_what_has_moved_behind_all_settings(page: Page, serve: Serv
 @pytest.mark.parametrize("lesson", LESSONS[1:], ids=lambda lesson: lesson.title)
 def test_the_shared_link_is_that_of_the_page(lesson: Lesson, page: Page, serve: Servers):
     name = PurePath(lesson.path).stem
-    page.goto(address(name, serve()))
-    idle(page)
+    visit(name, page, serve())
     page.get_by_role("button", name="Share").click()
     shared = page.get_by_test_id("stCode").filter(has_text="http")
     expect(shared).to_have_text(address(name, serve()))
