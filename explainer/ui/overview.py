@@ -19,7 +19,10 @@ def show() -> None:
     for start in range(0, len(LESSONS), COLUMNS):
         columns = st.columns(COLUMNS, gap="small")
         for column, lesson in zip(columns, LESSONS[start : start + COLUMNS], strict=False):
-            with column, st.container(key=f"card {lesson.title}", border=True):
+            with (
+                column,
+                st.container(key=f"card {lesson.title}", border=True, height="stretch"),
+            ):
                 st.html(f'<img class="card" alt="" src="{picture(lesson)}">')
                 st.page_link(lesson.path, label=f"**{lesson.title}**", icon=lesson.icon)
                 st.markdown(lesson.topic)
