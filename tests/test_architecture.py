@@ -146,8 +146,9 @@ def test_every_package_folder_is_a_package():
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
 
 
-def test_the_page_draws_before_pytorch_is_imported():
-    code = "import sys, explainer.ui.segment_page; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("slow", ["torch", "scipy"])
+def test_the_page_draws_before_slow_packages_are_imported(slow: str):
+    code = f"import sys, explainer.ui.segment_page; sys.exit('{slow}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

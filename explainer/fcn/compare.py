@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from explainer.fcn.render import percent
 from explainer.fcn.voc import PALETTE
@@ -52,6 +51,8 @@ class Comparison:
 
 def outline_band(labels: Labels, width: int = OUTLINE_WIDTH) -> NDArray[np.bool_]:
     """The pixels at most `width` (chessboard distance) from a pixel of another class."""
+    from scipy import ndimage  # a third of a second, which the first page's title need not wait for
+
     size = 2 * width + 1
     return ndimage.maximum_filter(labels, size) != ndimage.minimum_filter(labels, size)
 

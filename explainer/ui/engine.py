@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,9 +27,16 @@ LOOK = 0.1
 """Seconds between two looks at the queue: then the page tells how many are before the visitor."""
 
 
+TUNE_AFTER = 3.0
+"""Seconds after which the number of threads is chosen: the first photo is on the screen by then."""
+
+_asked = threading.Event()  # somebody has asked for the engine
+
+
 @st.cache_resource(show_spinner=False)
 def starting() -> Future[Engine]:
     """The engine, being started: the first call starts it, later ones return the same future."""
+    _asked.set()
     future: Future[Engine] = Future()
     threading.Thread(target=_start, args=(future,), name="start the engine", daemon=True).start()
     return future
@@ -36,22 +45,32 @@ def starting() -> Future[Engine]:
 def _start(future: Future[Engine]) -> None:
     try:
         # PyTorch takes more than a second to import: here, so that the page is drawn meanwhile.
-        from explainer.fcn.engine import Engine, Network
+        from explainer.fcn.engine import Busy, Engine, Network
         from explainer.fcn.segmenter import Segmenter
         from explainer.serve.client import VARIABLE, Remote
 
-        def load(device: str | None = None) -> Segmenter:
+        def tuned(device: str | None = None) -> Segmenter:
             segmenter = Segmenter.load(device=device)
             segmenter.warm_up()
             return segmenter
 
         def network() -> Network:
             address = os.environ.get(VARIABLE)
-            return Remote(address, load) if address else load()
+            return Remote(address, tuned) if address else Segmenter.load()
 
-        future.set_result(Engine(network, lambda: load("cpu")))
+        def tune(network: Network) -> None:
+            if isinstance(network, Segmenter):
+                network.warm_up()
+
+        engine = Engine(network, lambda: tuned("cpu"))
+        future.set_result(engine)
     except Exception as error:
         future.set_exception(error)
+        return
+    # The first photo waits for all this and goes first.
+    time.sleep(TUNE_AFTER)
+    with suppress(Busy):
+        engine.run(_start, tune)
 
 
 def shared() -> Engine:
@@ -86,10 +105,12 @@ def seat() -> Seat:
 def begin(pixels: NDArray[np.uint8]) -> None:
     """Queue a photo that `segment` will be asked for soon; not where the engine is not there yet.
 
+    It does not start the engine: importing PyTorch at that moment would hold up the page's title.
+
     Raises:
         Busy: too many visitors wait.
     """
-    if starting().done():
+    if _asked.is_set() and starting().done():
         here = seat()
         here.engine.segment(here, pixels)
 
