@@ -23,7 +23,6 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("fresh")
 def test_the_first_photo_does_not_wait_for_the_choice_of_threads(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine, "TUNE_AFTER", 0.5)
     order: list[str] = []
     tuned = threading.Event()
     launch = Segmenter.launch
