@@ -182,7 +182,11 @@ def test_a_click_while_the_script_runs_waits_for_the_new_file(
     for number in range(6):
         width = 120 + 10 * number
         upload(page, file(f"photo{number}.png", picture(width, 80)))
-        # At once: the run that the upload starts has hardly begun, or is under way.
+        # As soon as the run that the upload starts is under way: it takes the old files with it.
+        page.wait_for_function(
+            "() => document.querySelector('.stApp').dataset.testScriptState !== 'notRunning'",
+            timeout=FIRST_RESULT,
+        )
         found = downloaded(page, "FCN-8s labels")
         shows(page, f"photo{number}.png")
         assert opened(found).size in {(width, 80), (width - 10, 80), (451, 300)}
