@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from explainer.components.linked_grid import LINKED_GRID
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -261,7 +262,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(CHECKERBOARD, CONTROLS)
+    lesson.enter(CHECKERBOARD, CONTROLS, LINKED_GRID)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
     lesson.live(CONTROLS, live, scene)

@@ -4,7 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from explainer.components.staircase import chosen, staircase
+from explainer.components.linked_grid import LINKED_GRID
+from explainer.components.staircase import STAIRCASE, chosen, staircase
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -280,7 +281,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(CONVOLUTION, CONTROLS)
+    lesson.enter(CONVOLUTION, CONTROLS, LINKED_GRID, STAIRCASE)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
     lesson.live(CONTROLS, live, scene)

@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from explainer.components.linked_grid import LINKED_GRID
 from explainer.ops import SettingError
 from explainer.ui import lesson, samples
 from explainer.ui.controls import Choice, Controls, Switch, Whole
@@ -527,7 +528,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(DILATION, CONTROLS)
+    lesson.enter(DILATION, CONTROLS, LINKED_GRID)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls(lesson.view_of(CONTROLS, pictures.VIEWS))
     lesson.live(CONTROLS, live, scene)

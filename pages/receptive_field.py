@@ -6,7 +6,14 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explainer.components.photo_field import Circle, Picture, data, message, photo_field
+from explainer.components.photo_field import (
+    PHOTO_FIELD,
+    Circle,
+    Picture,
+    data,
+    message,
+    photo_field,
+)
 from explainer.ui import engine, influence_view, lesson, samples
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, chip
@@ -440,7 +447,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(RECEPTIVE_FIELD, CONTROLS)
+    lesson.enter(RECEPTIVE_FIELD, CONTROLS, PHOTO_FIELD)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     with st.container(key="controls", horizontal=True, vertical_alignment="center"):
         CONTROLS.draw("view", label_visibility="collapsed")

@@ -5,8 +5,8 @@ from functools import partial
 
 import streamlit as st
 
-from explainer.components.linked_grid import linked_grid
-from explainer.components.staircase import chosen, staircase
+from explainer.components.linked_grid import LINKED_GRID, linked_grid
+from explainer.components.staircase import STAIRCASE, chosen, staircase
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -349,7 +349,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(TRANSPOSED_CONVOLUTION, CONTROLS)
+    lesson.enter(TRANSPOSED_CONVOLUTION, CONTROLS, LINKED_GRID, STAIRCASE)
     lesson.presets(CONTROLS, EXAMPLES)
     controls()
     lesson.live(CONTROLS, live, scene)

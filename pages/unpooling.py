@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from explainer.components.linked_grid import LINKED_GRID
 from explainer.ui import lesson
 from explainer.ui.controls import Controls, Switch, Whole
 from explainer.ui.lesson import Notes, chip
@@ -298,7 +299,7 @@ def live() -> None:
 
 def main() -> None:
     """Draw the page."""
-    lesson.enter(UNPOOLING, CONTROLS)
+    lesson.enter(UNPOOLING, CONTROLS, LINKED_GRID)
     lesson.presets(CONTROLS, EXAMPLES, BEYOND)
     controls()
     lesson.live(CONTROLS, live, scene)

@@ -6,8 +6,10 @@ the code, the notes.
 
 import html
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -20,7 +22,8 @@ from numpy.typing import NDArray
 from explainer.components.button_row import Button, button_row
 from explainer.components.linked_grid import Scene, linked_grid, message
 from explainer.components.linked_grid import data as data_of
-from explainer.components.look_ahead import look_ahead
+from explainer.components.look_ahead import LOOK_AHEAD, look_ahead
+from explainer.components.once import Once
 from explainer.ops import SettingError
 from explainer.ui import shell
 from explainer.ui.controls import LIVE, Controls, complete
@@ -61,9 +64,16 @@ def usable_pin(text: str) -> bool:
     )
 
 
-def enter(lesson: Lesson, controls: Controls) -> None:
-    """Draw the frame of a lesson and take up its address; the first call of its script."""
+def enter(lesson: Lesson, controls: Controls, *kinds: Once) -> None:
+    """Draw the frame of a lesson and take up its address; the first call of its script.
+
+    Args:
+        kinds: of pictures that the page draws.
+    """
     shell.open_page(lesson)
+    with st.container(key="code_of_pictures"):
+        for kind in (LOOK_AHEAD, *kinds):
+            kind.code()
     controls.enter()
     controls.notices()
 
@@ -93,13 +103,39 @@ def live(
 
     @st.fragment(key=LIVE)
     def part() -> None:
-        controls.refresh()
-        body()
-        if scene is not None:
-            send_ahead(controls, PICTURE, data)
+        with crowd.one_more():
+            controls.refresh()
+            body()
+            if scene is not None:
+                send_ahead(controls, PICTURE, data)
 
     part()
 
+
+class Crowd:
+    """How many visitors' pages are being drawn at this moment, by this process."""
+
+    def __init__(self) -> None:
+        self._drawing = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count a page as being drawn, inside this block."""
+        with self._lock:
+            self._drawing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._drawing -= 1
+
+    def waits(self) -> bool:
+        """Whether others are being drawn beside the one that asks."""
+        return self._drawing > 1
+
+
+crowd = Crowd()
 
 AHEAD_S, AHEAD_CHARACTERS = 0.02, 64_000
 """Seconds of computing and characters after which no further picture is drawn ahead."""
@@ -108,18 +144,21 @@ AHEAD_S, AHEAD_CHARACTERS = 0.02, 64_000
 def send_ahead(controls: Controls, key: str, data: Callable[[], Mapping[str, Any]]) -> None:
     """Send what a picture shows at the next steps of the sliders, at least at the likeliest.
 
+    While others wait for this process, at no more than that: a picture that is asked for goes
+    before one that may be.
+
     Args:
         key: the picture's.
         data: what the browser gets of the picture for the present settings.
     """
     until, room, here = time.thread_time() + AHEAD_S, AHEAD_CHARACTERS, data()
-    steps: dict[str, dict[int, dict[str, Any]]] = {}
+    steps: dict[str, dict[int, str]] = {}
     for name, value in controls.ahead():
         with controls.supposing(name, value):
-            step = {part: what for part, what in data().items() if what != here[part]}
+            step = json.dumps({part: what for part, what in data().items() if what != here[part]})
         steps.setdefault(name, {})[value] = step
-        room -= len(json.dumps(step))
-        if room < 0 or time.thread_time() > until:
+        room -= len(step)
+        if room < 0 or time.thread_time() > until or crowd.waits():
             break
     if steps:
         look_ahead(key, controls.sliders(), here, steps)

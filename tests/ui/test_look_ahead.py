@@ -1,6 +1,7 @@
 """What is sent ahead is what the server draws once the slider has moved."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,13 +49,18 @@ def one_step_each(monkeypatch):
 def pictures(app: AppTest) -> dict[str, dict[str, Any]]:
     """What the browser gets of each picture, by its key."""
     protos = [element.proto for element in app.get("bidi_component")]
-    found = [json.loads(one.json) for one in protos if "linked" in one.component_name]
-    found += [json.loads(one.json) for one in protos if "photo_field" in one.component_name]
+    kinds = ("explainer.linked_grid", "explainer.photo_field")
+    found = [json.loads(one.json) for one in protos if one.component_name in kinds]
     return {one["key"]: one for one in found}
 
 
 def ahead(app: AppTest) -> dict[str, Any]:
-    return json.loads(component(app, "look_ahead").json)
+    sent = json.loads(zlib.decompress(component(app, "look_ahead").bytes))
+    steps = {
+        name: {value: json.loads(step) for value, step in values.items()}
+        for name, values in sent["steps"].items()
+    }
+    return {**sent, "steps": steps}
 
 
 def move(app: AppTest, name: str, value: int) -> None:
@@ -102,7 +108,9 @@ def test_with_the_answer_shown_the_circle_follows_too_but_not_on_a_greyed_photo(
     assert move_every_slider(app) == 1
     toggle = next(one for one in app.toggle if (one.key or "").startswith("grey"))
     toggle.set_value(True).run()
-    assert not any("look_ahead" in one.proto.component_name for one in app.get("bidi_component"))
+    assert not any(
+        one.proto.component_name == "explainer.look_ahead" for one in app.get("bidi_component")
+    )
 
 
 def test_impossible_settings_are_sent_ahead_too(visit_lesson: Callable[..., AppTest]):
@@ -147,3 +155,34 @@ def test_sliders_that_nobody_can_move_now_are_left_out(visit_lesson: Callable[..
     app.session_state[SETTINGS] = False
     app.run()
     assert set(ahead(app)["at"]) == {"stride"}
+
+
+def test_while_others_wait_only_the_likeliest_step_is_sent_ahead(
+    visit_lesson: Callable[..., AppTest],
+):
+    app = visit_lesson("convolution", size="6")
+    move(app, "size", 5)
+    assert len(ahead(app)["steps"]["size"]) > 1
+    with lesson.crowd.one_more():
+        move(app, "size", 4)
+        assert {name: list(to) for name, to in ahead(app)["steps"].items()} == {"size": ["3"]}
+    move(app, "size", 3)
+    assert len(ahead(app)["steps"]["size"]) > 1
+
+
+@pytest.mark.parametrize("page", [*VIEWS, "receptive_field"])
+def test_the_code_of_a_picture_is_not_sent_at_every_step(
+    visit_lesson: Callable[..., AppTest], page: str
+):
+    app = visit_lesson(page, **({"view": "network"} if page == "receptive_field" else {}))
+    kinds = {one.proto.component_name for one in app.get("bidi_component")}
+    codes = {kind for kind in kinds if kind.endswith("_code")}
+    assert codes
+    assert {code.removesuffix("_code") for code in codes} <= kinds
+    sent = ahead(app)
+    name = next(iter(sent["steps"]))
+    move(app, name, int(next(iter(sent["steps"][name]))))
+    answers = [one.proto for one in app.get("bidi_component")]
+    assert answers
+    for answer in answers:
+        assert len(answer.js_content) + len(answer.css_content) < 2000, answer.component_name

@@ -9,17 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from explainer.components import script
 from explainer.components.linked_grid.scene import Grid, Links, Scene, Steps, payload
+from explainer.components.once import Once
 
-__all__ = ["Grid", "Links", "Scene", "Steps", "data", "linked_grid", "message", "payload"]
+__all__ = [
+    "LINKED_GRID",
+    "Grid",
+    "Links",
+    "Scene",
+    "Steps",
+    "data",
+    "linked_grid",
+    "message",
+    "payload",
+]
 
 _HERE = Path(__file__).parent
 _PARTS = ("linked_grid", "grid_view", "player", "links", "fit", "tools")
-_mount = component(
-    "explainer.linked_grid",
+LINKED_GRID = Once(
+    "linked_grid",
     html='<div class="linked-grid" data-role="linked-grid" data-ready="false"></div>',
     css=(_HERE / "linked_grid.css").read_text(encoding="utf-8"),
     js=script(_HERE, *_PARTS),
@@ -58,7 +68,7 @@ def linked_grid(
     handlers: dict[str, Any] = {
         f"on_{event}_change": (on or {}).get(event, _nothing) for event in EVENTS
     }
-    _mount(key=key, data=data(scene, key, pin=pin, marks=marks, at=at), **handlers)
+    LINKED_GRID(key=key, data=data(scene, key, pin=pin, marks=marks, at=at), **handlers)
 
 
 def data(

@@ -14,7 +14,7 @@ const LINES_AT_REST = 400;
 const FRAME_ANSWER_MS = 1500;
 const TRANSPOSE_MS = 600;
 
-export default function linkedGrid(component) {
+function drawIn(component) {
   const root = component.parentElement.querySelector('[data-role="linked-grid"]');
   // The function runs again on every change of the data, in the same DOM: build once.
   const picture = (root.picture ??= new Picture(root));

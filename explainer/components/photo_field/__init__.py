@@ -10,16 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from explainer.components import script
+from explainer.components.once import Once
 from explainer.components.photo_field.picture import Box, Circle, Picture, Row, payload
 
-__all__ = ["Box", "Circle", "Picture", "Row", "data", "message", "payload", "photo_field"]
+__all__ = [
+    "PHOTO_FIELD",
+    "Box",
+    "Circle",
+    "Picture",
+    "Row",
+    "data",
+    "message",
+    "payload",
+    "photo_field",
+]
 
 _HERE = Path(__file__).parent
-_mount = component(
-    "explainer.photo_field",
+PHOTO_FIELD = Once(
+    "photo_field",
     html='<div class="photo-field" data-role="photo-field" data-ready="false"></div>',
     css=(_HERE / "photo_field.css").read_text(encoding="utf-8"),
     js=script(_HERE, "photo_field"),
@@ -55,7 +65,7 @@ def photo_field(
     handlers: dict[str, Any] = {
         f"on_{event}_change": (on or {}).get(event, _nothing) for event in EVENTS
     }
-    _mount(key=key, data=data(picture, key, views=views, at=at), **handlers)
+    PHOTO_FIELD(key=key, data=data(picture, key, views=views, at=at), **handlers)
 
 
 def data(

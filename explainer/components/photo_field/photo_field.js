@@ -3,7 +3,7 @@
 
 const STEP = 700; // ms a step while playing
 
-export default function (component) {
+function drawIn(component) {
   const host = component.parentElement.querySelector(".photo-field");
   // The function runs again on every change of the data, in the same DOM: build once.
   const field = (host.field ??= new PhotoField(host));

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
+
+from explainer.components.once import Once
 
 _HERE = Path(__file__).parent
-_mount = component(
-    "explainer.staircase",
+STAIRCASE = Once(
+    "staircase",
     html='<div class="staircase" data-role="staircase" data-ready="false"></div>',
     css=(_HERE / "staircase.css").read_text(encoding="utf-8"),
     js=(_HERE / "staircase.js").read_text(encoding="utf-8"),
@@ -57,7 +58,7 @@ def staircase(
         labels: short words over some sizes, such as the output_padding that picks them.
         on_size: called when the visitor has chosen a size; `chosen(key)` tells which.
     """
-    _mount(
+    STAIRCASE(
         key=key,
         data=payload(steps, current, labels or {}),
         on_size_change=on_size or _nothing,

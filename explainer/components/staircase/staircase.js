@@ -190,7 +190,7 @@ function listen(root) {
   });
 }
 
-export default function staircase({ parentElement, data, setTriggerValue }) {
+function drawIn({ parentElement, data, setTriggerValue }) {
   const root = parentElement.querySelector('[data-role="staircase"]');
   root.send = (size) => setTriggerValue("size", size);
   root.scene = data;

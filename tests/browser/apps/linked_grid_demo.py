@@ -7,7 +7,15 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from explainer.components.linked_grid import Grid, Links, Scene, Steps, linked_grid, message
+from explainer.components.linked_grid import (
+    LINKED_GRID,
+    Grid,
+    Links,
+    Scene,
+    Steps,
+    linked_grid,
+    message,
+)
 from explainer.ops import LinearMap, conv, number, transposed_conv
 
 KERNEL = np.array([[0, 1, -1], [2, -0.25, 0], [1, 0, 3]])
@@ -344,6 +352,7 @@ def _keep(event: str) -> None:
 def main() -> None:
     st.set_page_config(layout="wide")
     st.html("<style>.stMainBlockContainer { padding: 0.9rem 2rem 2rem; max-width: 122rem }</style>")
+    LINKED_GRID.code()
     names = ["conv", "frame", *SCENES]
     chosen = st.selectbox("scene", names, key="scene", bind="query-params")
     if chosen == "conv":
