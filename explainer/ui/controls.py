@@ -6,7 +6,9 @@ cannot be used falls back to the default, and says so until the control is chang
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
 import streamlit as st
@@ -27,6 +29,10 @@ _REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
 
 # The slider that the visitor moved last, and the way it went (1 or -1).
 _MOVED = "moved"
+
+# What sliders are supposed to be. Only in the thread that supposes: a run that a newer one has
+# superseded still goes on for a while, beside it and with the same controls.
+_SUPPOSED: ContextVar[Mapping[str, int]] = ContextVar("supposed", default=MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,6 @@ class Controls:
         self.framing = frozenset(framing)
         self._unseen = False
         self._sliders: dict[str, Whole] = {}
-        self._supposed: dict[str, int] = {}
 
     def enter(self) -> None:
         """Take up the address when the visitor comes to the page; the first call of its script.
@@ -266,8 +271,9 @@ class Controls:
         """The value of a control or of an extra ("" if the address has none)."""
         if name in self.extras:
             return st.query_params.get(name, "")
-        if name in self._supposed:
-            return self._supposed[name]
+        supposed = _SUPPOSED.get()
+        if name in supposed:
+            return supposed[name]
         value = st.session_state.get(name)
         # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
         return self.controls[name].default if value is None else value
@@ -300,11 +306,11 @@ class Controls:
     @contextmanager
     def supposing(self, name: str, value: int) -> Iterator[None]:
         """Read a slider as if it stood at another value, inside this block."""
-        self._supposed = {name: value}
+        before = _SUPPOSED.set({name: value})
         try:
             yield
         finally:
-            self._supposed = {}
+            _SUPPOSED.reset(before)
 
     def takes(self, name: str, value: Any) -> bool:
         """Whether a control or an extra of the page can have this value."""

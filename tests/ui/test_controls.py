@@ -1,5 +1,7 @@
 """Controls bound to the address, on a small page of their own."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -45,6 +47,15 @@ def opened(**query: str) -> AppTest:
     at.run()
     assert not at.exception
     return at
+
+
+def test_one_run_supposes_and_another_beside_it_does_not():
+    controls = Controls("page", [Whole("size", "size", 5, low=1, high=9)])
+    with controls.supposing("size", 7):
+        with ThreadPoolExecutor() as beside:
+            assert beside.submit(lambda: controls["size"]).result() == 5
+        assert controls["size"] == 7
+    assert controls["size"] == 5
 
 
 def test_without_an_address_there_are_the_defaults():
