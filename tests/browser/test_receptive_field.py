@@ -169,7 +169,8 @@ def test_digits_switch_the_views_but_not_while_a_number_is_typed(lesson: Page):
 def test_it_plays_layer_by_layer(lesson: Page, ws_frames: list):
     sent = len(ws_frames)
     lesson.get_by_role("button", name="Play").click()
-    expect(lesson.get_by_text("layer 3 of 19")).to_be_visible()
+    # A busy machine may look after the third layer only: each is there for 0.7 s.
+    expect(lesson.get_by_text(re.compile(r"layer ([3-9]|1[0-8]) of 19"))).to_be_visible()
     lesson.get_by_role("button", name="Play").click()
     expect(lesson.get_by_text("layer 19 of 19")).to_be_visible()
     assert len(ws_frames) == sent
