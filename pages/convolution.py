@@ -45,6 +45,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    framing=(lesson.VIEW, "framework"),
 )
 
 EXAMPLES = {
@@ -185,14 +186,15 @@ def state() -> pictures.State:
 
 def controls() -> None:
     """The row of controls."""
+    idle = pictures.idle(lesson.view_of(CONTROLS, pictures.VIEWS), CONTROLS["framework"])
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         for name in ("size", "kernel", "stride", "padding"):
-            CONTROLS.draw(name)
+            CONTROLS.draw(name, disabled=name in idle)
         with CONTROLS.settings():
             for name in ("dilation", "axes", "framework", "letters", "alphabet"):
-                CONTROLS.draw(name)
+                CONTROLS.draw(name, disabled=name in idle)
             for name in ("weights", "seed", "kernel2", "stride2"):
-                CONTROLS.draw(name)
+                CONTROLS.draw(name, disabled=name in idle)
 
 
 def edit(now: pictures.State, what: dict) -> None:
@@ -234,9 +236,9 @@ def picked_size() -> None:
         CONTROLS.set(size=size)
 
 
-def prediction() -> None:
-    """Does one more input cell change the output?"""
-    lesson.ask(
+def prediction() -> bool:
+    """Does one more input cell change the output? Whether it has been revealed."""
+    return lesson.ask(
         Question(
             "plateau",
             "Stride 2 halves, and every pixel counts.",
@@ -246,7 +248,9 @@ def prediction() -> None:
             "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
         ),
         on_reveal=partial(
-            CONTROLS.set, size=6, kernel=3, stride=2, padding=0, dilation=1, framework="PyTorch"
+            CONTROLS.set,
+            **{lesson.VIEW: "", "framework": "PyTorch"},
+            **{"size": 6, "kernel": 3, "stride": 2, "padding": 0, "dilation": 1},
         ),
     )
 
@@ -274,8 +278,14 @@ def live() -> None:
         else:
             lesson.impossible(error, CONTROLS)
     with right:
-        prediction()
-        staircase(pictures.staircase(now, 1, LARGEST), now.size, key="stairs", on_size=picked_size)
+        # They would tell the answer; once it is told, they come first, and the eye finds them.
+        above, question, below = st.container(), st.container(), st.container()
+        with question:
+            told = prediction()
+        if view not in pictures.WITHOUT_STAIRS:
+            steps = pictures.staircase(now, 1, LARGEST)
+            with above if told else below:
+                staircase(steps, now.size, key="stairs", on_size=picked_size)
     lesson.code(code)
 
 

@@ -293,7 +293,9 @@ def stairs(now: pictures.State) -> None:
         size: f"+{extra}" for size, extra in pictures.sources(now).items() if extra is not None
     }
     here = pictures.build(now).output
-    staircase(pictures.stairs(now), here, key="stairs", labels=labels, on_size=pick)
+    # The page's o is where the convolution back begins, and its n is where that ends.
+    way = {"title": "the convolution back, y → x: n for every o", "names": ("o", "n")}
+    staircase(pictures.stairs(now), here, key="stairs", labels=labels, on_size=pick, **way)
     st.markdown(pictures.sources_in_words(now))
 
 

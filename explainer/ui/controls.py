@@ -205,10 +205,14 @@ class Controls:
             return
         state["here"] = self.page
         run = get_script_run_ctx()
-        if run is not None and run.is_history_navigation:
+        back = run is not None and run.is_history_navigation
+        if run is not None:
             run.is_history_navigation = False
+        left = state.get(_LEFT, {}).get(self.page, {})
         named = {*self.controls, *self.extras} & set(st.query_params)
-        address = st.query_params if named else state.get(_LEFT, {}).get(self.page, {})
+        if back:  # to an address that was half written when the visitor went on
+            named = {name for name in named if st.query_params[name] != left.get(name)}
+        address = st.query_params if named else left
         notices = state["notices"] = {}
         for name, control in self.controls.items():
             text = address.get(name)
@@ -339,8 +343,9 @@ class Controls:
 
     def notices(self) -> None:
         """Draw what was wrong with the link, each until its control is changed."""
-        for text in st.session_state.get("notices", {}).values():
-            st.warning(text, icon=":material/link_off:")
+        texts = st.session_state.get("notices", {}).values()
+        if texts:
+            st.warning("  \n".join(texts), icon=":material/link_off:")
 
     def refresh(self) -> None:
         """Run the whole page where more than its live part has changed; the first call in that."""

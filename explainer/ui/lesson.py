@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import segno
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.config import get_option
+from streamlit.net_util import get_internal_ip
 
 from explainer.components.button_row import Button, button_row
 from explainer.components.linked_grid import Scene, linked_grid, message
@@ -205,11 +207,38 @@ def _share(controls: Controls) -> None:
     if not box.open:
         return
     address = link(own_address(st.context.url or "", controls.page), controls)
+    others, note = for_others(address, get_internal_ip(), get_option("server.address"))
     with box:
         st.html(
-            f'<img class="qr" alt="QR code of the link" src="{qr_code(address)}">', width="content"
+            f'<img class="qr" alt="QR code of the link" src="{qr_code(others)}">', width="content"
         )
-        st.code(address, language=None, wrap_lines=True)
+        st.code(others, language=None, wrap_lines=True)
+        if note:
+            st.caption(note)
+
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+def for_others(address: str, machine: str | None, bound: str | None) -> tuple[str, str]:
+    """An address as other devices reach it, and what to say about it ("" if nothing).
+
+    Args:
+        address: where this page was found.
+        machine: the address of this machine in its network, if it has one.
+        bound: the address on which the server listens; without, it is all of them.
+    """
+    parts = urlsplit(address)
+    if parts.hostname not in _THIS_MACHINE:
+        return address, ""
+    if machine is None or bound in _THIS_MACHINE:
+        return address, "Only this computer can open this link: it is in no network."
+    port = f":{parts.port}" if parts.port else ""
+    return (
+        urlunsplit(parts._replace(netloc=f"{machine}{port}")),
+        f"Opened at {parts.hostname}, which would be each student's own device; this is the "
+        "computer's address in its network.",
+    )
 
 
 def own_address(found: str, page: str) -> str:
@@ -245,7 +274,9 @@ def impossible(error: SettingError, controls: Controls) -> None:
     """Say which rule the settings break, and offer the nearest that keep it, one click each."""
     with st.container(key="impossible", border=True):
         st.markdown(f"**{error.parameter}**: {error.rule}.")
-        known = ", ".join(f"{name} {value}" for name, value in error.values.items())
+        known = ", ".join(
+            f"{name} {value}" for name, value in error.values.items() if name in controls.controls
+        )
         st.markdown(f"Here: {known}. What would work:")
         with st.container(horizontal=True):
             for change in error.suggestions:

@@ -45,8 +45,11 @@ def test_the_sidebar_leads_everywhere_within_the_session(lesson: Page, console_e
     assert not console_errors
 
 
-def test_back_and_forward_show_what_was_there(page: Page, serve: Servers, console_errors: list):
-    visit("convolution", page, serve(), "size=9&kernel=4")
+@pytest.mark.parametrize("view", ["", "&view=Matrix"])
+def test_back_and_forward_show_what_was_there(
+    page: Page, serve: Servers, console_errors: list, view: str
+):
+    visit("convolution", page, serve(), f"size=9&kernel=4{view}")
     size = page.get_by_role("slider", name="size n")
     onwards = page.get_by_test_id("stMain").get_by_test_id("stPageLink-NavLink").last
     onwards.click()
@@ -57,6 +60,8 @@ def test_back_and_forward_show_what_was_there(page: Page, serve: Servers, consol
     idle(page)
     expect(size).to_have_value("9")
     expect(page).to_have_url(re.compile("size=9&kernel=4"))
+    if view:
+        expect(page).to_have_url(re.compile("view=Matrix"))
     expect(page.locator('[data-role="formula"]').first).to_contain_text("(4 − 1)")
     page.go_forward()
     expect(page.get_by_role("heading", name="Dilation", level=1)).to_be_visible()

@@ -113,6 +113,38 @@ def test_the_address_of_the_page(found, page, right):
     assert lesson.own_address(found, page or "transposed_convolution") == right
 
 
+@pytest.mark.parametrize(
+    ("address", "machine", "bound", "others", "said"),
+    [
+        ("https://h.org/a?size=7", "192.0.2.7", None, "https://h.org/a?size=7", ""),
+        ("http://192.0.2.9:8501/a", "192.0.2.7", None, "http://192.0.2.9:8501/a", ""),
+        (
+            "http://localhost:8501/a?x=1%2C2",
+            "192.0.2.7",
+            None,
+            "http://192.0.2.7:8501/a?x=1%2C2",
+            "Opened at localhost",
+        ),
+        ("http://127.0.0.1/a", "192.0.2.7", "0.0.0.0", "http://192.0.2.7/a", "Opened at 127"),
+        ("http://[::1]:8501/a", "192.0.2.7", None, "http://192.0.2.7:8501/a", "Opened at ::1"),
+        ("http://localhost:8501/a", None, None, "http://localhost:8501/a", "Only this computer"),
+        (
+            "http://localhost:8501/a",
+            "192.0.2.7",
+            "localhost",
+            "http://localhost:8501/a",
+            "Only this computer",
+        ),
+        ("", "192.0.2.7", None, "", ""),
+    ],
+)
+def test_the_address_for_others_is_no_ones_own_machine(address, machine, bound, others, said):
+    found, note = lesson.for_others(address, machine, bound)
+    assert found == others
+    assert note.startswith(said)
+    assert bool(note) == bool(said)
+
+
 def edited_page() -> None:
     import numpy as np
     import streamlit as st

@@ -89,7 +89,8 @@ def move_every_slider(app: AppTest) -> int:
 def test_a_step_was_sent_ahead_as_the_server_draws_it(
     visit_lesson: Callable[..., AppTest], page: str, view: str
 ):
-    assert move_every_slider(visit_lesson(page, view=view)) > 2
+    alone = view == "1×1 to 21"  # there all but the seed stand still
+    assert move_every_slider(visit_lesson(page, view=view)) > (0 if alone else 2)
 
 
 @pytest.mark.usefixtures("one_step_each")

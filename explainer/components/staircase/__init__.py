@@ -47,6 +47,8 @@ def staircase(
     *,
     key: str,
     labels: Mapping[int, str] | None = None,
+    title: str = "output size o for every input size n",
+    names: tuple[str, str] = ("n", "o"),
     on_size: Callable[[], None] | None = None,
 ) -> None:
     """Draw the stairs.
@@ -56,11 +58,13 @@ def staircase(
         current: the size of the page.
         key: Streamlit's key.
         labels: short words over some sizes, such as the output_padding that picks them.
+        title: what the stairs show.
+        names: what the page calls a size and the output's size.
         on_size: called when the visitor has chosen a size; `chosen(key)` tells which.
     """
     STAIRCASE(
         key=key,
-        data=payload(steps, current, labels or {}),
+        data=payload(steps, current, labels or {}) | {"title": title, "names": list(names)},
         on_size_change=on_size or _nothing,
     )
 

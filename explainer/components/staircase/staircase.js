@@ -67,7 +67,7 @@ function drawStairs(svg, root, scale) {
     const y = here.label ? STAIRS.bottom - 6 : scale.y(here.output) - 8;
     make(svg, "text", { x: x + scale.across / 2, y, class: "height" }, here.output);
   }
-  make(svg, "text", { x: 4, y: 18, class: "axis" }, "output size o for every input size n");
+  make(svg, "text", { x: 4, y: 18, class: "axis" }, root.scene.title);
   return here;
 }
 
@@ -105,14 +105,14 @@ function drawRuler(svg, step) {
   return bottom;
 }
 
-function words(step) {
+function words(step, [size, output]) {
   const unused = [...step.marks].filter((mark) => mark === "u").length;
   const cells = unused === 1 ? "1 cell is" : `${unused} cells are`;
-  return `n = ${step.size} gives o = ${step.output}${unused ? `; ${cells} never read` : ""}`;
+  return `${size} = ${step.size} gives ${output} = ${step.output}${unused ? `; ${cells} never read` : ""}`;
 }
 
 function draw(root) {
-  const { steps } = root.scene;
+  const { steps, names } = root.scene;
   root.replaceChildren();
   if (!steps.length) return;
   const svg = make(root, "svg", { viewBox: `0 0 ${WIDTH} 226`, tabindex: 0, role: "slider" });
@@ -127,8 +127,9 @@ function draw(root) {
   const here = drawStairs(svg, root, scale);
   if (here) {
     drawRuler(svg, here);
-    make(svg, "text", { x: WIDTH / 2, y: 220, class: "words" }, words(here));
-    svg.setAttribute("aria-valuetext", words(here));
+    const said = words(here, names);
+    make(svg, "text", { x: WIDTH / 2, y: 220, class: "words" }, said);
+    svg.setAttribute("aria-valuetext", said);
   }
   svg.setAttribute("aria-label", "input size");
   svg.setAttribute("aria-valuemin", scale.first);

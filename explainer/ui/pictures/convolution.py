@@ -54,6 +54,28 @@ Floats = NDArray[np.float64]
 
 FRAMEWORKS = ("PyTorch", "TF SAME", "TF VALID")
 VIEWS = ("Window", "Matrix", "Two layers", "Channels", "1×1 to 21")
+WITHOUT_STAIRS = ("Two layers", "1×1 to 21")
+"""Views whose output is not that of one convolution of the page's size."""
+
+_SECOND = ("kernel2", "stride2")
+_WORDS = ("axes", "letters", "alphabet")
+_IDLE = {
+    "Window": _SECOND,
+    "Matrix": _SECOND,
+    "Two layers": (*_WORDS, "padding", "dilation", "framework"),
+    "Channels": (*_WORDS, *_SECOND),
+    "1×1 to 21": (
+        *_WORDS,
+        *_SECOND,
+        *("size", "kernel", "stride", "padding", "dilation", "framework", "weights"),
+    ),
+}
+
+
+def idle(view: str, framework: str) -> frozenset[str]:
+    """The settings on which a view does not depend."""
+    computed = () if framework == "PyTorch" else ("padding",)  # TensorFlow chooses it
+    return frozenset((*_IDLE[view], *computed))
 
 
 @dataclass(frozen=True)
@@ -438,12 +460,7 @@ def one_by_one(state: State) -> Scene:
             for p in places
             for c in classes
         ],
-        "output": [
-            f"{chips('y', CLASSES[order[0]])} wins with {number(scores[order[0], p])}, before "
-            f"{CLASSES[order[1]]} with {number(scores[order[1], p])}"
-            for p in places
-            for order in [np.argsort(-scores[:, p], kind="stable")]
-        ],
+        "output": [_verdict(scores[:, p]) for p in places],
         "kernel": [
             f"{chips('w', number(kernel[c, f]))}: what feature {f + 1} says for {CLASSES[c]}"
             for f in range(3)
@@ -463,6 +480,16 @@ def one_by_one(state: State) -> Scene:
         "at every place the same 3×21 weights: a classifier for each pixel is a 1×1 convolution",
         steps_by_output(numbers(labels)),
     )
+
+
+def _verdict(scores: Floats) -> str:
+    """Which class the argmax takes, in words."""
+    best, second = np.argsort(-scores, kind="stable")[:2].tolist()
+    label, other = chips("y", CLASSES[best]), CLASSES[second]
+    most, next_most = float(scores[best]), float(scores[second])
+    if most == next_most:
+        return f"{label} and {other} tie with {number(most)}: argmax takes the first"
+    return f"{label} wins with {number(most)}, before {other} with {number(next_most)}"
 
 
 def _shaded(name: str, role: Role, values: Floats, title: str) -> Grid:

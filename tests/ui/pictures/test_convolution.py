@@ -18,6 +18,7 @@ from explainer.ui.pictures.convolution import (
     State,
     build,
     first_composed,
+    idle,
     output_size,
     scene,
     snippet,
@@ -242,3 +243,31 @@ def test_the_stairs_have_plateaus_as_wide_as_the_stride():
     padded = staircase(State(kernel=3, stride=2, padding=1), 4, 4)[0]
     assert padded.windows == [[-1, 0, 1], [1, 2, 3]]
     assert (padded.before, padded.marks) == (1, "p....p")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_idle_settings_are_those_that_change_nothing(view, framework):
+    now = State(size=12, kernel=3, stride=2, padding=1, framework=framework)
+    shown = scene(now, view)
+    others = {
+        "size": (7,),
+        "kernel": (2,),
+        "stride": (1,),
+        "padding": (0, 2),
+        "dilation": (2,),
+        "axes": (1,),
+        "framework": tuple(other for other in FRAMEWORKS if other != framework),
+        "letters": (True,),
+        "weights": ("ones",),
+        "seed": (5,),
+        "kernel2": (2,),
+        "stride2": (3,),
+    }
+    still = {
+        name
+        for name, values in others.items()
+        if all(scene(replace(now, **{name: value}), view) == shown for value in values)
+    }
+    # Which letters they are changes what is seen where there are letters.
+    assert idle(view, framework) - {"alphabet"} == still
