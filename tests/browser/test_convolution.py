@@ -162,3 +162,11 @@ def test_share_gives_link_and_qr_code(page: Page, serve: Any):
     page.get_by_role("button", name="Share").click()
     expect(page.locator("img.qr")).to_be_visible()
     expect(page.get_by_text("/convolution?size=6")).to_be_visible()
+
+
+def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
+    lesson.get_by_text("stays", exact=True).click()
+    lesson.get_by_role("button", name="Reveal").click()
+    expect(lesson.get_by_text("Drag along the stairs").first).to_be_visible()
+    stairs = lesson.locator('[data-role="staircase"][data-shown="6"]')
+    expect(stairs).to_be_in_viewport(ratio=1)

@@ -1,9 +1,11 @@
 """The lesson on convolution without a browser."""
 
+import json
+
 import pytest
 
-from explainer.ui.pictures.convolution import VIEWS
-from tests.ui.conftest import captions, formula, mends, preset, presets, press
+from explainer.ui.pictures.convolution import VIEWS, idle
+from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
 
 
 def result(app) -> str:
@@ -112,3 +114,41 @@ def test_the_prediction_reveals_and_sets_the_example(visit_lesson):
     assert "It is stays" in app.info[0].value
     press(app, "again plateau")
     assert not app.info
+
+
+def kinds(app):
+    return [element.proto.component_name for element in app.get("bidi_component")]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_a_view_does_not_use_is_greyed(visit_lesson, view):
+    app = visit_lesson("convolution", view=view)
+    greyed = {slider.key for slider in app.slider if slider.disabled}
+    assert greyed == {slider.key for slider in app.slider} & idle(view, "PyTorch")
+
+
+def test_tensorflow_chooses_the_padding(visit_lesson):
+    app = visit_lesson("convolution", framework="TF SAME")
+    assert app.slider(key="padding").disabled
+    assert not app.slider(key="size").disabled
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_stairs_are_those_of_the_output_beside_them(visit_lesson, view):
+    app = visit_lesson("convolution", view=view, size="5")
+    if view in ("Two layers", "1×1 to 21"):
+        assert "explainer.staircase" not in kinds(app)
+        return
+    stairs = json.loads(component(app, "staircase").json)
+    assert stairs["current"] == 5
+    output = next(step["output"] for step in stairs["steps"] if step["size"] == 5)
+    assert output == 3
+    assert stairs["names"] == ["n", "o"]
+
+
+def test_the_answer_leads_to_a_view_with_stairs(visit_lesson):
+    app = visit_lesson("convolution", view="Two layers")
+    app.radio[0].set_value("stays").run()
+    press(app, "reveal plateau")
+    assert "view" not in app.query_params
+    assert "explainer.staircase" in kinds(app)

@@ -1,8 +1,10 @@
 """The lesson on transposed convolution without a browser."""
 
+import json
+
 import pytest
 
-from tests.ui.conftest import captions, formula, mends, preset, presets, press
+from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
 
 PAGE = "transposed_convolution"
 
@@ -139,3 +141,12 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
 def test_pictures_side_by_side(visit_lesson):
     for more in ("computed or empty", "not an inverse", "one filter or several"):
         assert not visit_lesson(PAGE, more=more).warning
+
+
+def test_the_stairs_speak_the_letters_of_the_formula(visit_lesson):
+    """Here n is the input's size and o the output's: the convolution back goes from o to n."""
+    app = visit_lesson("transposed_convolution", size="2", stride="2", padding="1")
+    stairs = json.loads(component(app, "staircase").json)
+    assert stairs["names"] == ["o", "n"]
+    assert stairs["current"] == 3
+    assert next(step["output"] for step in stairs["steps"] if step["size"] == 3) == 2
