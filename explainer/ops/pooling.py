@@ -69,7 +69,8 @@ def avg_pool(
         The others: as in `sum_pool`.
 
     Returns:
-        The map; its factors are the map on the padded grid and the embedding.
+        The map; its factors are the map on the padded grid and the embedding. The division is in
+        its values: its kernel is that of the sum, ones.
 
     Raises:
         SettingError: the settings are impossible.

@@ -32,14 +32,10 @@ class Layer:
     name: str = ""
 
     def __post_init__(self) -> None:
-        check(
-            (),
-            1,
-            kernel=self.kernel,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-        )
+        names = ("kernel", "stride", "padding", "dilation")
+        found = check((), 1, **{name: getattr(self, name) for name in names})
+        for name in names:
+            object.__setattr__(self, name, found[name][0])  # NumPy's whole numbers overflow
 
 
 @dataclass(frozen=True)

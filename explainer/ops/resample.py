@@ -103,10 +103,11 @@ def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _places(n: int, m: int, align_corners: bool) -> NDArray[np.float64]:
     """Where each of m output cells looks among n input cells, in input cells."""
-    output = np.arange(m, dtype=np.float64)
+    output = np.arange(m)
+    # One division of whole numbers: a place on a cell is exactly that, and has no second link.
     if align_corners:
-        return output * ((n - 1) / (m - 1) if m > 1 else 0.0)
-    return (output + 0.5) * (n / m) - 0.5
+        return output * (n - 1) / max(m - 1, 1)
+    return ((2 * output + 1) * n - m) / (2 * m)
 
 
 def _separable(input_shape: Sequence[int], output_size: Setting, weights: Weights) -> LinearMap:

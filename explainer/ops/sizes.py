@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-from explainer.ops.settings import Rule, Setting, SettingError, Shape, check
+from explainer.ops.settings import Rule, Setting, SettingError, Shape, check, is_whole
 
 Scheme = Literal["SAME", "VALID"]
 Size = int | Shape
@@ -122,13 +122,17 @@ def _pool(here: Mapping[str, int], ceil_mode: bool) -> int:
 
 def _meets_a_cell(here: Mapping[str, int], ceil_mode: bool) -> bool:
     """Whether every window reads at least one cell of the input, not padding alone."""
-    return all(
-        any(
-            0 <= start - here["padding"] + tap * here["dilation"] < here["size"]
-            for tap in range(here["kernel"])
-        )
-        for start in range(0, _pool(here, ceil_mode) * here["stride"], here["stride"])
-    )
+    size, padding, dilation = here["size"], here["padding"], here["dilation"]
+    end = _pool(here, ceil_mode) * here["stride"]
+
+    def first_cell(start: int) -> int:
+        """The first cell at or after cell 0 that a window's taps meet, wherever it lies."""
+        taps = -(-max(padding - start, 0) // dilation)
+        return start - padding + taps * dilation if taps < here["kernel"] else size
+
+    # A window that begins on a cell reads it; of those that begin further right the last decides.
+    before = range(0, min(padding, end), here["stride"])
+    return all(first_cell(start) < size for start in (*before, end - here["stride"]))
 
 
 CONV_RULES = (
@@ -286,7 +290,11 @@ def _with_output(found: Settings, output: Callable[[Mapping[str, int]], int]) ->
 
 def _as_given(settings: Callable[..., Settings], size: Setting, *others: Setting) -> Size:
     """The output size for each axis; one number if every setting is one number."""
-    axes = [len(tuple(value)) for value in (size, *others) if isinstance(value, Iterable)]
+    axes = [
+        len(tuple(value))
+        for value in (size, *others)
+        if isinstance(value, Iterable) and not is_whole(value)
+    ]
     shape = size if isinstance(size, Iterable) else (size,) * max(axes, default=1)
     sizes = settings(shape, *others)["output_size"]
     return sizes if axes else sizes[0]

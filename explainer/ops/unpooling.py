@@ -58,7 +58,7 @@ def max_unpool(
         output_shape: the grid before pooling.
 
     Raises:
-        ValueError: the shapes differ, or a position lies outside the output.
+        ValueError: the shapes differ, or a position is no whole number or lies outside the output.
     """
     values, positions = np.asarray(values, np.float64), np.asarray(positions)
     if values.shape != positions.shape:
@@ -66,6 +66,8 @@ def max_unpool(
             f"every value needs a position: {grid_size(values.shape)} values, "
             f"{grid_size(positions.shape)} positions"
         )
+    if positions.size and not np.issubdtype(positions.dtype, np.integer):
+        raise ValueError(f"positions must be whole numbers, not {positions.dtype}")
     output = np.zeros(tuple(output_shape))
     if positions.min(initial=0) < 0 or positions.max(initial=0) >= output.size:
         raise ValueError(

@@ -147,6 +147,9 @@ def test_stride_two_of_d1_needs_output_padding():
     assert transposed_size(2, 3, 2, 1) == 3
     up = transposed_conv((2, 2), np.ones((3, 3)), 2, 1, 1)
     assert up.reaches((0, 0))[0].output == (0, 0)
+    # Forward, one cell of the output for two of the input.
+    down = conv((8,), np.ones(3), 2, 1)
+    assert down.reads((2,))[0].input[0] - down.reads((1,))[0].input[0] == 2
     # 2 cells of the output for one of the input
     assert up.reaches((1, 0))[0].output[0] - up.reaches((0, 0))[0].output[0] == 1  # cut by padding
     assert up.reaches((1, 0))[-1].output[0] - up.reaches((0, 0))[-1].output[0] == 2
@@ -179,7 +182,12 @@ def test_the_transposed_matrix_of_d4():
 def test_the_transposed_matrices_of_d2():
     taps = np.array(["x", "y", "z"], object)
     canvas_one = conv((4,), np.ones(3), 1, 1).T.factors[1]
-    assert canvas_one.symbols(taps).T.tolist()[0] == ["x", "y", "z", "0", "0", "0"]
+    assert canvas_one.symbols(taps).T.tolist() == [
+        ["x", "y", "z", "0", "0", "0"],
+        ["0", "x", "y", "z", "0", "0"],
+        ["0", "0", "x", "y", "z", "0"],
+        ["0", "0", "0", "x", "y", "z"],
+    ]
     up = transposed_conv((2,), np.ones(3), 2, 0, output_padding=1)
     assert up.symbols(taps).tolist() == [
         ["x", "0"],

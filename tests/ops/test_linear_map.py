@@ -81,6 +81,8 @@ def test_a_product_is_the_product_of_the_matrices(data):
     second = conv(first.output_shape, weights, stride=1, padding=1)
     third = avg_pool(second.output_shape, 2, stride=1)
     product = compose(third, second, first)
+    nested = third @ (second @ first)
+    np.testing.assert_array_equal(nested.structure.toarray(), product.structure.toarray())
     np.testing.assert_allclose(product.dense(), third.dense() @ second.dense() @ first.dense())
     counts = third.structure @ second.structure @ first.structure
     np.testing.assert_array_equal(product.structure.toarray(), counts.toarray())

@@ -53,6 +53,29 @@ def test_sizes_and_refusals_are_those_of_pytorch():
     assert refused > 100
 
 
+@given(
+    st.integers(1, 12),
+    st.integers(1, 6),
+    st.integers(1, 7),
+    st.integers(0, 3),
+    st.integers(1, 6),
+    st.booleans(),
+)
+def test_every_window_of_a_pooling_reads_a_cell(n, k, s, p, d, ceil):
+    room = n + 2 * p - (d * (k - 1) + 1)
+    assume(2 * p <= k)
+    count = (-(-room // s) if ceil else room // s) + 1
+    if ceil and (count - 1) * s >= n + p:
+        count -= 1
+    assume(count >= 1)
+    reads = [any(0 <= o * s - p + t * d < n for t in range(k)) for o in range(count)]
+    if all(reads):
+        assert pool_size(n, k, s, p, d, ceil_mode=ceil) == count
+    else:
+        with pytest.raises(SettingError, match="every window must reach a cell"):
+            pool_size(n, k, s, p, d, ceil_mode=ceil)
+
+
 @pytest.mark.parametrize("include", [False, True])
 @pytest.mark.parametrize("ceil", [False, True])
 def test_averages_on_one_axis(agree, include, ceil):
@@ -229,6 +252,8 @@ def test_a_5_that_moves_within_its_window():
         ([1, 2], [0], "2 values, 1 positions"),
         ([1], [4], "between 0 and 3 in a grid of 2×2"),
         ([1], [-1], "between 0 and 3"),
+        ([1], [0.9], "whole numbers, not float64"),
+        ([1], [True], "whole numbers, not bool"),
     ],
 )
 def test_positions_must_fit(values, positions, message):

@@ -109,6 +109,12 @@ def test_holes():
     assert holes(np.array([False, False])) == 0
 
 
+def test_whole_numbers_of_numpy_do_not_overflow():
+    layer = Layer(np.int8(100), np.int8(100))  # pyright: ignore[reportArgumentType]
+    assert receptive_fields([layer, layer])[-1].size == 100 + 99 * 100
+    assert Layer((3,)) == Layer(3)  # pyright: ignore[reportArgumentType]
+
+
 def test_parameters():
     assert parameters([Layer(3)] * 3) == 27
     assert parameters([Layer(3), Layer(1)], widths=(3, 8, 21)) == 9 * 24 + 8 * 21

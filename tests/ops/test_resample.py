@@ -1,5 +1,6 @@
 """Resizing against F.interpolate."""
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -56,6 +57,20 @@ def test_no_link_is_made_for_weight_zero():
     assert bilinear((3,), 5, align_corners=True).coverage().tolist() == [1, 2, 1, 2, 1]
     assert bicubic((9,), 9).coverage().tolist() == [1] * 9
     assert nearest((3,), 6).difference(nearest_unpool((3,), 2)) == 0
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("m", range(1, 80))
+def test_a_place_on_a_cell_has_one_link(m, align_corners):
+    for n in range(1, 40):
+        links = np.diff(bilinear((n,), m, align_corners).starts)
+        for output, count in enumerate(links):
+            if align_corners:
+                place = Fraction(output * (n - 1), max(m - 1, 1))
+            else:
+                place = (Fraction(2 * output + 1, 2)) * Fraction(n, m) - Fraction(1, 2)
+            on_a_cell = place.denominator == 1 or not 0 <= place <= n - 1
+            assert count == (1 if on_a_cell else 2), (n, m, output)
 
 
 def test_weights_sum_to_one():

@@ -1,5 +1,6 @@
 """Impossible settings: the error names parameter, rule and values, and its suggestions work."""
 
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from explainer.ops import (
     transposed_conv,
     transposed_size,
 )
+from explainer.ops.settings import LOWEST, PAIRED
 
 KERNEL_RULE = "dilation·(kernel − 1) + 1 must not exceed size + 2·padding"
 WRONG: list[Any] = [1.7, "3", None, float("nan")]
@@ -70,14 +72,18 @@ CASES = [
         lambda: transposed_size(1, 1, 1, 1, 1),
         "output_padding",
         "must be smaller than stride or dilation",
-        ({"padding": 0, "output_padding": 0},),
+        (
+            {"padding": 0, "output_padding": 0},
+            {"size": 2, "stride": 2},
+            {"size": 2, "dilation": 2},
+        ),
     ),
     # Several axes, each with a broken rule of its own.
     (
         lambda: transposed_size((2, 3), (3, 2), (3, 2), (1, 0), (4, 5), (1, 2)),
         "output_padding",
         "must be smaller than stride or dilation",
-        ({"output_padding": (2, 1)},),
+        ({"output_padding": (2, 1)}, {"stride": (5, 6)}, {"dilation": (5, 6)}),
     ),
     (
         lambda: pool_size(4, 2, padding=2),
@@ -142,6 +148,78 @@ def test_the_nearest_suggestion_comes_first():
     )
 
 
+def conv_works(size, kernel, stride, padding, dilation):
+    return size + 2 * padding >= dilation * (kernel - 1) + 1
+
+
+def transposed_works(size, kernel, stride, padding, output_padding, dilation):
+    canvas = (size - 1) * stride + dilation * (kernel - 1) + 1
+    return output_padding < max(stride, dilation) and canvas - 2 * padding + output_padding >= 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "works"), [(conv_size, conv_works), (transposed_size, transposed_works)]
+)
+@given(data=st.data())
+def test_no_setting_that_works_is_nearer(operation, works, data):
+    values = {name: data.draw(st.integers(LOWEST[name], 9), name) for name in OPERATIONS[operation]}
+    try:
+        operation(**values)
+    except SettingError as caught:
+        suggestions = caught.suggestions
+    else:
+        return
+
+    def nearest(name: str) -> int | None:
+        for step in range(1, 120):
+            for to in (values[name] - step, values[name] + step):
+                if to >= LOWEST[name] and works(**values | {name: to}):
+                    return step
+        return None
+
+    alone = {name: step for name in values if (step := nearest(name)) is not None}
+    found = [
+        {name: abs(to - values[name]) for name, to in change.items()} for change in suggestions
+    ]
+    if alone:
+        assert {name: step for change in found for name, step in change.items()} == alone
+        assert all(len(change) == 1 for change in found)
+        return
+    distance = max(sum(change.values()) for change in found)
+    for one, other in combinations(values, 2):
+        for step in range(1, min(distance, PAIRED) - 1):
+            for rest in range(1, min(distance, PAIRED) - step):
+                for ways in product((-1, 1), repeat=2):
+                    pair = {
+                        one: values[one] + ways[0] * step,
+                        other: values[other] + ways[1] * rest,
+                    }
+                    low = any(to < LOWEST[name] for name, to in pair.items())
+                    assert low or not works(**values | pair)
+
+
+def test_the_nearest_may_be_hundreds_of_steps_away():
+    with pytest.raises(SettingError) as caught:
+        conv_size(100, 300)
+    assert caught.value.suggestions == ({"padding": 100}, {"size": 300}, {"kernel": 100})
+    with pytest.raises(SettingError) as caught:
+        conv_size(5, 11, padding=7, dilation=9)
+    assert {"size": 77} in caught.value.suggestions
+
+
+def test_numbers_whose_products_leave_64_bits_are_refused():
+    with pytest.raises(SettingError, match="must be at most 2147483647") as caught:
+        conv_size(4, 2, 10**19)
+    assert conv_size(**(caught.value.values | caught.value.suggestions[0])) == 1
+
+
+def test_a_float_is_mended_to_the_number_beside_it():
+    for half in (np.float32, np.float64, float):
+        with pytest.raises(SettingError) as caught:
+            conv_size(9, half(3.4))  # pyright: ignore[reportArgumentType]
+        assert caught.value.suggestions == ({"kernel": 3},)
+
+
 def test_far_away_from_anything_valid():
     with pytest.raises(SettingError) as caught:
         conv_size(1, 5000)
@@ -197,3 +275,4 @@ def test_suggestions_of_an_operation_work_for_the_operation():
 def test_numpy_numbers_and_lists_are_settings():
     assert conv_size((np.int64(5), 6), [3, 2], np.int32(2)) == (2, 3)
     assert conv_size(5, (3, 2)) == (3, 4)
+    assert conv_size(5, np.array(3)) == 3
