@@ -80,6 +80,90 @@ def test_both_views_of_the_receptive_field_too(window: ViewportSize, page: Page,
         needs_no_scrolling(page, FIELD)
 
 
+# What is wrong with a lesson's picture, in words.
+FAULTS = """(root) => {
+  const faults = [];
+  const column = document.querySelector(".st-key-predict").getBoundingClientRect();
+  for (const board of root.querySelectorAll(".board")) {
+    const box = board.getBoundingClientRect();
+    const name = board.dataset.name;
+    if (box.left < 0 || box.right > column.left) faults.push(`${name} is too wide`);
+    if (board.closest(".item").hasAttribute("data-compact")) continue; // shows where, not what
+    for (const cell of board.querySelectorAll(".cell")) {
+      const style = getComputedStyle(cell.firstChild);
+      const digits = style.opacity === "0" ? 0 : parseFloat(style.fontSize);
+      if (cell.textContent && digits < 18) {
+        faults.push(`${name}: ${digits} px for "${cell.textContent}"`);
+        break;
+      }
+    }
+  }
+  const wide = document.documentElement.scrollWidth - window.innerWidth;
+  if (wide > 0) faults.push(`the page is ${wide} px too wide`);
+  return faults;
+}"""
+
+
+def expect_readable(page: Page) -> None:
+    """Digits, formula and question of a lesson's picture can be read from the last row."""
+    faults = page.locator(GRID).first.evaluate(FAULTS)
+    assert faults == []
+    line = page.locator('[data-role="formula"] > div').first.bounding_box()
+    assert line is not None
+    assert line["y"] + line["height"] <= SMALL["height"]
+
+
+# Whose pictures are photos or maps of their own, without cells.
+WITHOUT_CELLS = {"cures", "context", "its field", "photo", "edges"}
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_every_example_is_readable_in_a_small_window(
+    path: str, page: Page, serve: Any, ws_frames: list
+):
+    page.set_viewport_size(SMALL)
+    page.goto(f"{serve().rstrip('/')}/{path}")
+    page.locator(GRID).first.wait_for()
+    idle(page)
+    buttons = page.locator('.st-key-presets [data-role="button-row"] button')
+    names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
+    assert any(name.endswith("Reset") for name in names)
+    for place, name in enumerate(names):
+        if name in WITHOUT_CELLS:
+            continue
+        sent = len(ws_frames)
+        buttons.nth(place).click()
+        while len(ws_frames) == sent:
+            page.wait_for_timeout(20)
+        idle(page)
+        assert page.locator(f"{GRID} .cell").count() > 0, name
+        try:
+            expect_readable(page)
+        except AssertionError as fault:
+            fault.add_note(f"example {name}")
+            raise
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "size=2&stride=1&view=Matrix",
+        "size=3&view=Matrix",
+        "size=5&stride=3&view=Matrix",
+        "size=6&stride=3&view=Matrix",
+        "size=4&view=Zero insertion",
+        "size=3&stride=3&view=Zero insertion",
+        "size=4&view=Gradient",
+    ],
+)
+def test_a_larger_transposed_convolution_is_readable_too(query: str, page: Page, serve: Any):
+    page.set_viewport_size(SMALL)
+    page.goto(f"{serve().rstrip('/')}/transposed_convolution?{query}")
+    page.locator(GRID).first.wait_for()
+    idle(page)
+    expect_readable(page)
+
+
 def test_where_settings_are_impossible_the_views_stay(page: Page, serve: Any):
     page.goto(f"{serve().rstrip('/')}/transposed_convolution?stride=2&output_padding=3")
     expect(page.locator(".st-key-impossible")).to_contain_text("output_padding")

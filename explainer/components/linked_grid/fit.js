@@ -3,7 +3,8 @@
 const CELL = 48; // at 1280×720 (VISUAL.md), as all sizes here
 const MATRIX_CELL_BESIDE_GRIDS = 34;
 const LARGE_GRID_CELL = 24;
-const CELL_WITH_DIGITS = 24; // a smaller one shows none
+const COMPACT_CELL_BESIDE_MATRIX = 12; // it grows where there is room
+const CELL_WITH_DIGITS = 17; // a lower one shows none
 const DIGITS = 22;
 const SMALL_DIGITS = 18;
 const SMALLEST_DIGITS = { matrix: 12, normal: 13 }; // below 18 there is a lens too
@@ -13,9 +14,9 @@ const MOST_TITLE_LINES = 3;
 const TITLE_GAP = 6;
 const SIGN = 32;
 const GAP_IN_LINE = 12;
-const TALLER = 1.3; // so much more height than the frame has, rather than no digits
 const WIDEST = 1.3; // cells for long numbers may be that much wider than high
 const WIDEST_IN_MATRIX = 1.6;
+const WIDE = 40; // and low ones, whatever their height, so wide
 const MATRIX_COLUMNS = 9; // kernels and plain grids with more rows or columns are matrices
 const LARGE_GRID = 13; // cells across, from which a grid has no digits
 
@@ -66,6 +67,17 @@ function squareOf(cell) {
   return { width: cell, height: cell, gap: cell >= 30 ? 2 : cell >= 16 ? 1 : 0 };
 }
 
+/** Pixels beside a text in a cell of this width. */
+function inset(width) {
+  return width >= 40 ? 8 : 4;
+}
+
+/** The width of a cell for a text. */
+function widthFor(text) {
+  const width = Math.ceil(text);
+  return width + inset(width + inset(0));
+}
+
 /** Pixels of `count` cells in a row. */
 function run(count, cell, gap) {
   return count * (cell + gap) - gap;
@@ -88,50 +100,67 @@ class Fit {
       large: LARGE_GRID_CELL * scale,
       compact: LARGE_GRID_CELL * scale,
     };
+    this.starts = { ...this.bases };
+    // What is read comes first.
+    if (this.kinds.has("matrix")) this.starts.compact = COMPACT_CELL_BESIDE_MATRIX * scale;
   }
 
   /** Sizes by kind of grid, and in how many lines titles are set. */
   solve() {
-    let { height } = this.room;
-    let { factor, lines } = this.best(height);
-    const withDigits = (CELL_WITH_DIGITS * this.scale + 0.5) / this.bases.normal;
-    if (this.kinds.has("normal") && factor < withDigits) {
-      // Digits are worth some height that the frame has not.
-      const taller = this.best(this.room.height * TALLER);
-      if (taller.factor >= withDigits) {
-        ({ factor, lines } = { ...taller, factor: withDigits });
-        height = Math.max(height, this.needs(this.sizesAt(factor), lines).down);
-      }
+    const fullest = this.solveIn(this.best());
+    if (this.isReadable(fullest.sizes)) return fullest;
+    // Titles in more lines, or in fewer, may leave numbers the room that they need.
+    for (let lines = 1; lines <= MOST_TITLE_LINES; lines++) {
+      const other = this.solveIn({ factor: this.largest(lines), lines });
+      if (this.isReadable(other.sizes)) return other;
     }
+    return fullest;
+  }
+
+  solveIn({ factor, lines }) {
     const sizes = this.sizesAt(factor);
-    for (const kind of this.kinds) this.grow(sizes, lines, height, kind);
+    // Digits of good size before larger cells; larger ones may take wider numbers.
+    this.widen(sizes, lines, "normal", WIDEST);
+    this.widen(sizes, lines, "matrix", WIDEST_IN_MATRIX);
+    this.grow(sizes, lines, "compact", this.starts.compact);
+    for (const kind of this.kinds) this.grow(sizes, lines, kind, this.bases[kind]);
     this.widen(sizes, lines, "normal", WIDEST);
     this.widen(sizes, lines, "matrix", WIDEST_IN_MATRIX);
     return { sizes, lines };
   }
 
+  /** Whether all numbers of the grids that show any have digits of good size. */
+  isReadable(sizes) {
+    return this.views.every(({ spec }) => {
+      const kind = kindOf(spec);
+      if (kind !== "normal" && kind !== "matrix") return true;
+      return typeSizes(spec, sizes[kind], this.scale, this.ruler).long >= SMALL_DIGITS * this.scale;
+    });
+  }
+
   /** All kinds shrank alike until the largest grid fitted: the others may have room. */
-  grow(sizes, lines, height, kind) {
+  grow(sizes, lines, kind, most) {
     const small = sizes[kind];
-    for (let cell = Math.floor(this.bases[kind]); cell > small.height; cell--) {
-      sizes[kind] = squareOf(cell);
-      if (this.fits(sizes, lines, height)) return;
+    for (let cell = Math.floor(most); cell > small.height; cell--) {
+      const square = squareOf(cell);
+      sizes[kind] = { ...square, width: Math.max(cell, small.width) };
+      if (this.fits(sizes, lines)) return;
     }
     sizes[kind] = small;
   }
 
   /** The largest factor of the base sizes; titles in more lines only where that helps. */
-  best(height) {
+  best() {
     let best = { factor: 0, lines: 1 };
     for (let lines = 1; lines <= MOST_TITLE_LINES && best.factor < 1; lines++) {
-      const factor = this.largest(lines, height);
+      const factor = this.largest(lines);
       if (factor > 1.05 * best.factor) best = { factor, lines };
     }
     return best;
   }
 
-  largest(lines, height) {
-    const works = (factor) => this.fits(this.sizesAt(factor), lines, height);
+  largest(lines) {
+    const works = (factor) => this.fits(this.sizesAt(factor), lines);
     if (works(1)) return 1;
     let [low, high] = [0.05, 1];
     for (let i = 0; i < 12; i++) {
@@ -143,13 +172,13 @@ class Fit {
   }
 
   sizesAt(factor) {
-    const size = (base) => squareOf(Math.max(4, Math.floor(base * factor)));
-    return Object.fromEntries(Object.entries(this.bases).map(([kind, base]) => [kind, size(base)]));
+    const size = (base) => squareOf(Math.max(3, Math.floor(base * factor)));
+    return Object.fromEntries(Object.entries(this.starts).map(([kind, base]) => [kind, size(base)]));
   }
 
-  fits(sizes, lines, height) {
+  fits(sizes, lines) {
     const need = this.needs(sizes, lines);
-    return need.across <= this.room.width && need.down <= height;
+    return need.across <= this.room.width && need.down <= this.room.height;
   }
 
   needs(sizes, lines) {
@@ -194,23 +223,25 @@ class Fit {
 
   /** Pixels of the longest line of a title, with the padding of the chip around its letter. */
   titleWidth(view, lines = 1) {
-    const whole = (this.ruler.width(view.spec.title) + 1) * TITLE * this.scale;
+    // As it is written: its letter may stand before the spec's title.
+    const whole = (this.ruler.width(view.title.textContent) + 1) * TITLE * this.scale;
     if (lines === 1) return whole;
     return Math.min(whole / lines + 3 * TITLE * this.scale, this.room.width);
   }
 
   /** Make cells wider, if there is room, until the longest text has digits of good size. */
-  widen(sizes, lines, kind, most) {
+  widen(sizes, lines, kind, ratio) {
     if (!this.kinds.has(kind)) return;
     const size = sizes[kind];
     const { height } = size;
     const texts = this.views.filter((view) => kindOf(view.spec) === kind).map((v) => v.spec.texts);
     const widest = Math.max(...texts.map((some) => this.ruler.widest(some)));
     const digits = height >= CELL_WITH_DIGITS * this.scale ? SMALL_DIGITS * this.scale : 0.72 * height;
-    const wanted = Math.min(Math.ceil(widest * digits + 10), Math.floor(height * most));
+    const most = Math.floor(Math.max(height * ratio, WIDE * this.scale));
+    const wanted = Math.min(widthFor(widest * digits), most);
     while (size.width < wanted) {
       size.width++;
-      if (!this.fits(sizes, lines, Infinity)) {
+      if (this.needs(sizes, lines).across > this.room.width) {
         size.width--;
         return;
       }
@@ -228,7 +259,7 @@ function typeSizes(spec, { width, height }, scale, ruler) {
     if (kind !== "matrix") return none;
     digits = height * 0.72;
   }
-  const room = width - (width >= 40 ? 8 : 4);
+  const room = width - inset(width);
   const widest = ruler.widest(spec.texts);
   const long = Math.floor(2 * Math.min(digits, room / (widest || 1))) / 2;
   if (long < (SMALLEST_DIGITS[kind] ?? SMALLEST_DIGITS.normal)) return none;

@@ -77,6 +77,9 @@ def idle(view: str, framework: str) -> frozenset[str]:
     computed = () if framework == "PyTorch" else ("padding",)  # TensorFlow chooses it
     return frozenset((*_IDLE[view], *computed))
 
+ROWS_OF_WORDS, COLUMNS_OF_WORDS = 16, 36
+"""Up to which a matrix shows its numbers; above, only where they stand."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -240,16 +243,23 @@ def matrix(state: State) -> Scene:
     _, (x, kernel, y), terms = _parts(state)
     marks = "".join("p" if mark == "p" else "." for mark in x.marks)
     taps = state.tap_names
+    rest = "y = C x: row by row, each output reads its window"
+    # A sparsity picture shows where a weight stands, even one that is 0 or in the padding.
+    compact = valid.shape[0] > ROWS_OF_WORDS or valid.shape[1] > COLUMNS_OF_WORDS
+    if compact:
+        C = matrix_grid(valid, taps, compact=True)
+    else:
+        C = matrix_grid(valid, taps if state.letters else False, marks)
+        rest += f"; {chips('p', 'hatched')} columns belong to the padding"
     terms["matrix"] = matrix_terms(valid, input=embedding.move(state.cell_names, "0"), weight=taps)
     return Scene(
         [
-            [matrix_grid(valid, taps if state.letters else False, marks)],
+            [C],
             [kernel, "", x, "→", y],
         ],
         [links_of(valid, matrix="matrix")],
         terms,
-        f"y = C x: row by row, each output reads its window; {chips('p', 'hatched')} columns "
-        "belong to the padding",
+        rest,
         steps_by_output(y.texts),
     )
 

@@ -14,8 +14,8 @@ from explainer.ops.names import grid_size
 MOST_TERMS = 10
 """Products that a sum on the term strip spells out; the others are counted."""
 
-CELLS_IN_A_MATRIX = 6400
-"""Entries that are drawn at all; above, the matrix of one axis stands for that of two."""
+CELLS_IN_A_MATRIX = 2000
+"""Entries that can be told apart; above, the matrix of one axis stands for that of two."""
 
 MOST_ENTRY_TERMS = 1000
 """Entries up to which those without a link have a term of their own."""

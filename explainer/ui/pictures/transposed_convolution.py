@@ -28,7 +28,6 @@ from explainer.ops import (
 from explainer.ops.sizes import Scheme, span
 from explainer.ui.pictures import convolution, inputs
 from explainer.ui.pictures.parts import (
-    CELLS_IN_A_MATRIX,
     chips,
     grid,
     joined,
@@ -55,11 +54,18 @@ LIMITS: Mapping[str, tuple[int, int]] = {
 }
 """The bounds of the sliders."""
 
-WORDS_IN_A_MATRIX = 400
-"""Entries up to which a matrix shows its numbers; above, only where they stand."""
+WORDS_IN_A_MATRIX = 16
+"""Rows and columns up to which a matrix shows its numbers; above, only where they stand."""
 
-COLUMNS_BESIDE_A_QUESTION = 19
-"""Cells side by side for which three quarters of the page are wide enough."""
+COLUMNS_BESIDE_A_QUESTION = 21
+"""Cells side by side that have readable digits on three quarters of the page."""
+
+COLUMNS_OF_C = 9
+"""Columns up to which C shows its numbers beside those of Cᵀ, of two axes."""
+
+SIDES_OF_A_MATRIX = 60
+"""Rows and columns together up to which a matrix and its transpose fit on the page; above, that of
+one axis stands for that of two."""
 
 
 def counting(shape: Sequence[int]) -> Floats:
@@ -431,15 +437,16 @@ def _frame_in_words(state: State, built: Built) -> str:
 def matrix(state: State) -> Scene:
     """The convolution's matrix C, and its transpose, which takes the input to the output."""
     built = build(state)
-    if built.drawn.shape[0] * built.drawn.shape[1] > CELLS_IN_A_MATRIX:
-        return _matrix_of_one_axis(state)
     # The canvas with its cropped rows, as the decks show them, where there is room.
-    whole = built.drawn.shape[0] <= 16
+    whole = built.drawn.shape[0] <= WORDS_IN_A_MATRIX
     A = built.drawn if whole else built.A
+    if state.axes == 2 and sum(A.shape) > SIDES_OF_A_MATRIX:
+        return _matrix_of_one_axis(state)
     labels = _cell_names(built) if whole else _named("y", A.output_shape)
     y = _canvas(state, built) if whole else _output(state, built)
     inside = [cell for cell, name in enumerate(labels) if name]
     C, Ct = _pair_of_matrices(state, A, labels)
+    weights, x = _kernel(state), _input(state)
     terms = {
         "input": _stamps(state, A, labels),
         "kernel": kernel_terms(A, state.kernel_values, state.letters),
@@ -455,7 +462,7 @@ def matrix(state: State) -> Scene:
         "transposed": (A.rows * n_in + A.cols).tolist(),
     }
     return Scene(
-        [[_kernel(state), C, "→", Ct, "·", _input(state), "=", y]],
+        _beside_matrices(weights, C, Ct, x, y),
         [Links(cells)],
         terms,
         f"{chips('y', 'y')} = Cᵀ{chips('x', 'x')}: a row of Cᵀ makes one output; a column is the "
@@ -464,15 +471,40 @@ def matrix(state: State) -> Scene:
     )
 
 
+def _beside_matrices(weights: Grid, C: Grid, Ct: Grid, x: Grid, y: Grid) -> list[list[Grid | str]]:
+    """The picture in one row where that leaves room for digits, else in two."""
+    if Ct.compact:
+        return [[weights, C], [Ct, "·", x, "=", y]]
+    # A compact C takes little room.
+    across = sum(part.columns for part in (weights, C, Ct, x, y) if not part.compact)
+    if y.rows == 1 and across > COLUMNS_BESIDE_A_QUESTION:
+        return [[C, "→", Ct], [weights, "", x, "→", y]]
+    return [[weights, C, "→", Ct, "·", x, "=", y]]
+
+
 def _pair_of_matrices(state: State, A: LinearMap, labels: Sequence[str]) -> tuple[Grid, Grid]:
     """C, whose transpose this is, and Cᵀ, with the rows of cropped cells hatched."""
     marks = "".join("." if name else "p" for name in labels)
     n_out, n_in = A.shape
     # A sparsity picture shows where a weight stands, even one that is 0.
-    compact = n_out * n_in > WORDS_IN_A_MATRIX
-    more: dict[str, Any] = {"letters": state.letters or compact, "compact": compact}
-    C = matrix_grid(A.T, column_marks=marks, title=f"C, {n_in}×{n_out}", **more)
-    Ct = matrix_grid(A, name="transposed", title=f"Cᵀ, {n_out}×{n_in}", letter="Cᵀ", **more)
+    compact = max(n_out, n_in) > WORDS_IN_A_MATRIX
+    letters = state.letters or compact
+    C = matrix_grid(
+        A.T,
+        letters,
+        column_marks=marks,
+        title=f"C, {n_in}×{n_out}",
+        # Of two axes both cannot be read: Cᵀ takes the height, and C would take the width.
+        compact=compact or (state.axes == 2 and n_out > COLUMNS_OF_C),
+    )
+    Ct = matrix_grid(
+        A,
+        letters,
+        name="transposed",
+        title=f"Cᵀ, {n_out}×{n_in}",
+        letter="Cᵀ",
+        compact=compact,
+    )
     rows = "".join(mark * n_in for mark in marks)
     return C, replace(Ct, marks=rows, transposes=C.name)
 
@@ -483,7 +515,7 @@ def _entries(state: State, A: LinearMap, labels: Sequence[str]) -> dict[str, lis
     rows = [_chip_of(label) for label in labels]
     columns = [chips("x", name) for name in x]
     # In a large matrix most cells are empty, and their texts would outweigh the picture.
-    blank = len(rows) * len(columns) > WORDS_IN_A_MATRIX
+    blank = max(len(rows), len(columns)) > WORDS_IN_A_MATRIX
     said = [["" if blank else f"{r}, {c}: no link, so 0" for c in columns] for r in rows]
     for row, column, tap, value in zip(A.rows, A.cols, A.taps, A.values.tolist(), strict=True):
         worth = "" if state.letters else f" = {number(value)}"
@@ -573,8 +605,12 @@ def insertion(state: State) -> Scene:
         title="flipped w",
         editable=False,
     )
+    x = _input(state)
+    across = sum(part.columns for part in (x, spread_grid, weights, flipped, y))
+    before: list[Grid | str] = [x, "→", spread_grid]
+    after: list[Grid | str] = ["∗", weights, "↻", flipped, "=", y]
     return Scene(
-        [[_input(state), "→", spread_grid, "∗", weights, "↻", flipped, "=", y]],
+        [before, after] if across > COLUMNS_BESIDE_A_QUESTION else [[*before, *after]],
         links,
         terms,
         rest,

@@ -157,6 +157,9 @@ def test_a_matrix_that_is_too_large_is_that_of_one_axis():
     assert not any(grid.editable for grid in drawn.grids)
     fits = scene(replace(state, size=10, stride=2, padding=0), "Matrix").grid("matrix")
     assert (fits.rows, fits.columns) == (16, 100)
+    # Its numbers would not be readable: it says where they stand, in the padding too.
+    assert fits.compact
+    assert not fits.marks
 
 
 def test_the_slides_examples():

@@ -13,7 +13,6 @@ from explainer.components.linked_grid import Scene, Steps, payload
 from explainer.ops import SettingError, conv, conv_tf, fractionally_strided_conv, number
 from explainer.ui.pictures import inputs
 from explainer.ui.pictures.transposed_convolution import (
-    CELLS_IN_A_MATRIX,
     COMPUTED,
     D1_STRIDE,
     D2_PLAIN,
@@ -23,6 +22,7 @@ from explainer.ui.pictures.transposed_convolution import (
     KERAS_VALID,
     LIMITS,
     PYTORCH,
+    SIDES_OF_A_MATRIX,
     VIEWS,
     ZEROS,
     State,
@@ -120,7 +120,7 @@ def test_a_state_is_impossible_or_drawn_in_four_views(state):
         payload(drawn)
         payload(scene(state, view))
         entries = build(state).A.shape
-        if view != "Matrix" or entries[0] * entries[1] <= CELLS_IN_A_MATRIX // 4:
+        if view != "Matrix" or sum(entries) <= SIDES_OF_A_MATRIX:
             assert framed(drawn).ravel().tolist() == shown, view
 
 
@@ -313,6 +313,9 @@ def test_the_matrix_of_d4():
     column = [transposed.texts[row * 4] for row in range(16)]
     assert [text for text in column if text] == first
     assert (drawn.grid("matrix").rows, drawn.grid("matrix").columns) == (4, 16)
+    # Cᵀ is what is read: there is no room for the numbers of both.
+    assert drawn.grid("matrix").compact
+    assert not transposed.compact
     flipped = np.array(transposed.texts, object).reshape(16, 4).T.ravel()
     assert texts(drawn, "matrix") == flipped.tolist()
     # x22 = w22·z11 + w21·z12 + w12·z21 + w11·z22
