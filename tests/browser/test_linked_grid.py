@@ -447,7 +447,7 @@ def test_off_screen_it_pauses(page: Page, serve: Any):
 # The keyboard alone
 
 
-def test_by_keyboard_alone(conv: Picture):
+def test_by_keyboard_alone(conv: Picture, console_errors: list[str]):
     conv.cell("output", 0, 0).focus()
     conv.key("ArrowRight", "ArrowDown")
     expect(conv.cell("output", 1, 1)).to_have_attribute("data-active", "self")
@@ -471,10 +471,11 @@ def test_by_keyboard_alone(conv: Picture):
     expect(conv.page.get_by_role("note", name="keys").first).to_be_visible()
     conv.key("Escape")
     expect(conv.page.get_by_role("note", name="keys")).to_have_count(0)
+    assert console_errors == []
 
 
 def test_digits_choose_a_view_but_not_while_typing(
-    page: Page, serve: Any, ws_frames: list[str | bytes]
+    page: Page, serve: Any, ws_frames: list[str | bytes], console_errors: list[str]
 ):
     picture = opened(page, serve, "overlap")
     tabs = page.get_by_role("tab")
@@ -489,6 +490,7 @@ def test_digits_choose_a_view_but_not_while_typing(
     page.keyboard.type("4")
     picture.point("input", 0, 0)
     assert ws_frames == []
+    assert console_errors == []
 
 
 # Editing, marking, dragging

@@ -112,6 +112,25 @@ def test_the_pinned_cell_stays_from_view_to_view(lesson: Page):
         expect(cell(lesson, "output", 1, 2)).to_have_text("16")
 
 
+def test_views_are_switched_from_the_keyboard_while_a_cell_has_the_focus(
+    lesson: Page, console_errors: list
+):
+    for grid, place in (("output", (1, 2)), ("input", (0, 1))):
+        cell(lesson, grid, *place).focus()
+        for view in (*VIEWS[1:], VIEWS[0]):
+            show(lesson, view)
+            # The cell is there in every view, and the keyboard goes on from it.
+            expect(cell(lesson, grid, *place)).to_be_focused()
+            expect(cell(lesson, grid, *place)).to_have_attribute("data-active", "self")
+    # One that the next view lacks takes the focus with it.
+    show(lesson, "Matrix")
+    cell(lesson, "matrix", 0, 0).focus()
+    show(lesson, "Overlap-add")
+    expect(cells(lesson, "matrix")).to_have_count(0)
+    expect(cell(lesson, "output", 0, 0)).not_to_have_attribute("data-active", "self")
+    assert console_errors == []
+
+
 # Counts the entries that move for the 600 ms in which C turns into its transpose.
 COUNT_MOVES = """
     window.moves = [];

@@ -35,6 +35,7 @@ class Picture {
     this.lit = new Map(); // sets of cells by grid
     this.active = null;
     this.lowest = 0; // pixels
+    this.settled = false; // whether all cells have their places and links
     this.ruler = new Ruler();
     this.listeners = new AbortController();
     this.answers = new Answers((data) => this.update(data), this.listeners.signal);
@@ -87,6 +88,8 @@ class Picture {
     this.updateTabs();
     const at = this.root.getRootNode().activeElement;
     const focused = at?.matches(".cell") ? { ...at.dataset } : {}; // not an editor in a cell
+    // Moved elements lose the focus on the way, while new cells have no size and no links yet.
+    this.settled = false;
     this.updateScene();
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
@@ -96,6 +99,7 @@ class Picture {
     this.bar.hidden = this.tabs.hidden && !this.player.length;
     this.writeKeys();
     this.writeStep();
+    this.settled = true;
     this.layout();
     if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     if (this.width && !reducedMotion()) this.appeared.forEach((view) => this.comeOver(view));
@@ -344,6 +348,7 @@ class Picture {
 
   /** Bring rings, lines and words up to date with what is active; `all`: after a change of cells. */
   refresh(all = false) {
+    if (!this.settled) return;
     const active = this.current();
     const pinned = this.pinned();
     // Steps may light other cells for the same spot.
