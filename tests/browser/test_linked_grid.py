@@ -493,6 +493,46 @@ def test_digits_choose_a_view_but_not_while_typing(
     assert console_errors == []
 
 
+def test_a_slider_that_was_clicked_leaves_the_picture_its_keys(
+    conv: Picture, console_errors: list[str]
+):
+    conv.changes(conv.cell("output", 1, 2).click)
+    conv.page.mouse.move(2, 2)
+    slider = conv.page.get_by_role("slider", name="size").first
+    box = slider.bounding_box()
+    assert box
+    conv.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(slider).to_be_focused()
+    conv.key("?")
+    keys = conv.page.get_by_role("note", name="keys")
+    expect(keys.first).to_be_visible()
+    conv.key("Escape")
+    expect(keys).to_have_count(0)
+    expect(conv.root).to_have_attribute("data-pin", "output:1,2")
+    conv.changes(lambda: conv.key("Escape"))
+    conv.logged("pin")
+    conv.key("Space")
+    expect(conv.root).to_have_attribute("data-step", "1")
+    expect(conv.button("pause")).to_be_visible()
+    conv.key("Space")
+    expect(conv.button("play")).to_be_visible()
+    # Its arrows are the slider's own.
+    step = conv.root.get_attribute("data-step") or ""
+    conv.changes(lambda: conv.key("ArrowRight"))
+    expect(conv.root).to_have_attribute("data-step", step)
+    assert console_errors == []
+
+
+def test_where_text_is_typed_keys_are_text(conv: Picture):
+    conv.changes(conv.cell("output", 1, 2).click)
+    conv.page.get_by_role("combobox").first.focus()
+    conv.page.keyboard.type("? ")
+    expect(conv.page.get_by_role("note", name="keys")).to_have_count(0)
+    expect(conv.root).not_to_have_attribute("data-step", re.compile("."))
+    conv.key("Escape")
+    expect(conv.root).to_have_attribute("data-pin", "output:1,2")
+
+
 # Editing, marking, dragging
 
 

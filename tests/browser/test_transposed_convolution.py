@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from explainer.ops import number
 from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
 from tests.browser import lesson_page
-from tests.browser.conftest import point_at
+from tests.browser.conftest import idle, point_at
 from tests.browser.lesson_page import PICTURE, active, cell, cells
 
 visit = partial(lesson_page.visit, "transposed_convolution")
@@ -128,6 +128,36 @@ def test_views_are_switched_from_the_keyboard_while_a_cell_has_the_focus(
     show(lesson, "Overlap-add")
     expect(cells(lesson, "matrix")).to_have_count(0)
     expect(cell(lesson, "output", 0, 0)).not_to_have_attribute("data-active", "self")
+    assert console_errors == []
+
+
+def test_keys_go_to_the_picture_after_an_example_but_not_past_a_popover(
+    lesson: Page, console_errors: list
+):
+    picture = lesson.locator(PICTURE)
+    lesson.get_by_role("button", name="Reset").click()
+    idle(lesson)
+    cell(lesson, "output", 1, 1).click()
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    keys = lesson.get_by_role("note", name="keys")
+    lesson.get_by_role("button", name="Share").click()
+    popover = lesson.get_by_role("dialog", name="Share")
+    expect(popover.locator("img")).to_be_visible()
+    # Its ground has the focus nowhere: the keys are the popover's all the same.
+    popover.locator("img").click()
+    lesson.keyboard.press("?")
+    lesson.keyboard.press("Escape")
+    expect(popover).to_have_count(0)
+    expect(keys).to_have_count(0)
+    expect(picture).to_have_attribute("data-pin", "output:1,1")
+    lesson.get_by_role("button", name="Reset").focus()
+    lesson.keyboard.press("?")
+    expect(keys).to_be_visible()
+    lesson.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    lesson.keyboard.press("Escape")
+    expect(picture).to_have_attribute("data-pin", "")
+    expect(lesson).not_to_have_url(re.compile(r"pin="))
     assert console_errors == []
 
 

@@ -688,10 +688,12 @@ class Picture {
     const path = event.composedPath();
     if (!this.data || event.defaultPrevented || modified || takesText(path[0])) return;
     const inside = path.includes(this.root);
-    const nowhere = path[0] === document.body || path[0] === document.documentElement;
+    const free = this.visible && isForPage(event);
+    const near = inside || (free && isNowhere(path[0]));
     const taken =
       (inside && this.keyOnElement(event, path[0])) ||
-      ((inside || (nowhere && this.visible)) && this.keyInPicture(event.key, path[0])) ||
+      (near && this.keyInPicture(event.key, path[0])) ||
+      ((near || free) && this.keyOnPage(event.key, path[0], near)) ||
       this.keyAnywhere(event.key);
     if (taken) event.preventDefault();
   }
@@ -734,11 +736,18 @@ class Picture {
   keyInPicture(key, target) {
     const onButton = Boolean(target.closest("button, select"));
     const change = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (key === "Enter" && this.hover && !onButton) this.choose(this.hover);
+    else if (change && this.player.length && !target.closest("select")) this.player.stepBy(change);
+    else return false;
+    return true;
+  }
+
+  /** Keys that a slider or an example, which has the focus after a click, has no use for. */
+  keyOnPage(key, target, near) {
+    const idle = isSlider(target) || (near && !target.closest("button, select"));
     if (key === "Escape") return this.escape();
     if (key === "?") this.toggleKeys();
-    else if (key === "Enter" && this.hover && !onButton) this.choose(this.hover);
-    else if (key === " " && this.player.length && !onButton) this.player.toggle();
-    else if (change && this.player.length && !target.closest("select")) this.player.stepBy(change);
+    else if (key === " " && this.player.length && idle) this.player.toggle();
     else return false;
     return true;
   }
