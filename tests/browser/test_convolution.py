@@ -162,3 +162,13 @@ def test_share_gives_link_and_qr_code(page: Page, serve: Any):
     page.get_by_role("button", name="Share").click()
     expect(page.locator("img.qr")).to_be_visible()
     expect(page.get_by_text("/convolution?size=6")).to_be_visible()
+
+
+def test_padding_has_no_number_of_its_own(page: Page, serve: Any):
+    visit(page, serve(), "padding=1")
+    cell(page, "input", -1, -1).dblclick()
+    expect(page).to_have_url(re.compile(r"pin=input"))
+    page.keyboard.press("F2")
+    expect(page.locator(".editor")).to_have_count(0)
+    cell(page, "input", 0, 0).dblclick()
+    expect(page.locator(".editor")).to_be_focused()

@@ -554,6 +554,27 @@ def test_a_number_is_typed_in_its_cell(page: Page, serve: Any):
     expect(picture.cell("edited", 1, 1)).to_have_text("−3")
 
 
+def test_a_double_click_edits_and_leaves_the_pin_as_it_was(page: Page, serve: Any):
+    picture = opened(page, serve, "predict")
+    editor = page.locator(".editor")
+    picture.changes(lambda: picture.cell("input", 1, 2).click())
+    for target in ((0, 1), (1, 0)):
+        picture.cell("edited", *target).dblclick()
+        expect(editor).to_be_focused()
+        expect(picture.root).to_have_attribute("data-pin", "input:1,2")
+        picture.logged("pin input:1,2")
+        picture.key("Escape")
+        expect(editor).to_have_count(0)
+    # A cell that is pinned itself stays so.
+    picture.changes(lambda: picture.cell("edited", 0, 0).click())
+    picture.logged("pin edited:0,0")
+    picture.settle()
+    page.wait_for_timeout(600)  # else the browser counts the next two clicks on
+    picture.cell("edited", 0, 0).dblclick()
+    expect(editor).to_be_focused()
+    expect(picture.root).to_have_attribute("data-pin", "edited:0,0")
+
+
 def test_predictions_are_marked_and_taken_back(page: Page, serve: Any):
     picture = opened(page, serve, "predict")
     picture.changes(lambda: picture.cell("guess", 1, 1).click())

@@ -231,6 +231,16 @@ def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
     expect(lesson).to_have_url(re.compile(r"weights=own"))
 
 
+def test_letters_are_not_edited(page: Page, serve: Any):
+    visit(page, serve(), f"{SLIDE}&letters=true")
+    expect(cell(page, "kernel", 0, 0)).to_have_text("w11")
+    cell(page, "kernel", 0, 0).dblclick()
+    expect(page).to_have_url(re.compile(r"pin=kernel"))
+    cell(page, "input", 0, 0).focus()
+    page.keyboard.press("F2")
+    expect(page.locator(".editor")).to_have_count(0)
+
+
 def test_the_prediction_answers_by_keyboard(lesson: Page, console_errors: list):
     radio = lesson.get_by_role("radio", name="zeros")
     radio.focus()

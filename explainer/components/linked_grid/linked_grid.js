@@ -31,6 +31,7 @@ class Picture {
     this.hover = null; // spots
     this.focus = null;
     this.pin = ""; // as in the address: "grid:row,col"
+    this.pinBefore = ""; // before the last click
     this.guesses = new Map(); // sets of cells by grid
     this.lit = new Map(); // sets of cells by grid
     this.active = null;
@@ -485,10 +486,16 @@ class Picture {
     this.send("view", view);
   }
 
+  /** Whether a number can be typed in a cell: padding has none of its own. */
+  isEditable({ name, cell }) {
+    const { editable, marks } = this.views.get(name).spec;
+    return Boolean(editable) && marks[cell] !== "p";
+  }
+
   /** Type a number in a cell: Enter or leaving it sends, Escape does not. */
   edit({ name, cell }) {
     const view = this.views.get(name);
-    if (!view.spec.editable || this.editor) return;
+    if (!this.isEditable({ name, cell }) || this.editor) return;
     const element = view.cells[cell];
     const before = view.spec.texts[cell].replace("−", "-");
     const label = `new value of ${view.label(cell)}`;
@@ -595,7 +602,9 @@ class Picture {
     on(this.stage, "click", (event) => this.onClick(event));
     on(this.stage, "dblclick", (event) => {
       const cell = event.target.closest(".cell");
-      if (cell) this.edit(cell.spot);
+      if (!cell || !this.isEditable(cell.spot)) return;
+      this.setPin(this.pinBefore); // the first click of the two has changed it
+      this.edit(cell.spot);
     });
     on(this.root, "focusin", (event) => this.onFocus(event));
     on(this.root, "focusout", () => this.focusOn(null));
@@ -667,6 +676,7 @@ class Picture {
     const cell = event.target.closest(".cell");
     // The second click of a double click opens the cell, it does not free it.
     if (!cell || event.detail > 1 || event.target.closest(".editor")) return;
+    this.pinBefore = this.pin;
     this.choose(cell.spot);
   }
 
@@ -727,7 +737,7 @@ class Picture {
     const next = view.neighbour(spot.cell, key);
     if (next !== undefined) view.cells[next].focus();
     else if (key === "Enter" || (key === " " && view.spec.markable)) this.choose(spot);
-    else if (view.spec.editable && key === "F2") this.edit(spot);
+    else if (key === "F2" && this.isEditable(spot)) this.edit(spot);
     else return false;
     return true;
   }

@@ -163,14 +163,16 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
     drawn = [
-        padded_grid(A, x, state.cell_names if state.letters else None, editable=True),
+        padded_grid(
+            A, x, state.cell_names if state.letters else None, editable=not state.letters
+        ),
         grid(
             "kernel",
             "kernel",
             kernel,
             taps if state.letters else None,
             title=f"kernel w, {size(kernel.shape)}",
-            editable=True,
+            editable=not state.letters,
         ),
         grid(
             "output",
