@@ -221,6 +221,7 @@ def matrix(state: State) -> Scene:
     marks = "".join("p" if mark == "p" else "." for mark in x.marks)
     taps = state.tap_names
     terms["matrix"] = matrix_terms(valid, input=embedding.move(state.cell_names, "0"), weight=taps)
+    padding = f"; {chips('p', 'hatched')} columns belong to the padding" if "p" in marks else ""
     return Scene(
         [
             [matrix_grid(valid, taps if state.letters else False, marks)],
@@ -228,8 +229,7 @@ def matrix(state: State) -> Scene:
         ],
         [links_of(valid, matrix="matrix")],
         terms,
-        f"y = C x: row by row, each output reads its window; {chips('p', 'hatched')} columns "
-        "belong to the padding",
+        f"y = C x: row by row, each output reads its window{padding}",
         steps_by_output(y.texts),
     )
 
