@@ -289,6 +289,42 @@ def test_small_cells_have_a_lens(page: Page, serve: Any):
     expect(lens).to_be_hidden()
 
 
+def test_numbers_that_are_too_long_are_written_in_short(page: Page, serve: Any):
+    picture = opened(page, serve)
+    cell, strip = picture.cell("output", 0, 0), picture.strip
+
+    def with_output(text: str) -> None:
+        picture.root.evaluate(
+            """(root, text) => {
+              const data = structuredClone(root.picture.data);
+              data.rows[0][4].texts[0] = text;
+              data.steps.writes.output[0] = [[0, text]];
+              data.short = {"399920004": "4.0e8", "3999200": "4.0e6"};
+              data.terms = {};
+              root.picture.update(data);
+            }""",
+            text,
+        )
+
+    with_output("3999200")
+    expect(cell).to_have_text("3999200")  # there is room
+    with_output("399920004")
+    expect(cell).to_have_text("4.0e8")
+    expect(cell).to_have_attribute("aria-label", "output y, row 1, column 1: 399920004")
+    expect(picture.board("output y, 5×5")).to_have_attribute("data-digits", "")
+    expect(picture.cell("output", 0, 1)).to_have_text(re.compile(r"^−?\d+(\.\d+)?$"))
+    assert cell.evaluate("cell => cell.firstChild.offsetWidth <= cell.clientWidth")
+    picture.point("output", 0, 0)
+    expect(page.locator(".lens").first).to_have_text("399920004")
+    expect(strip).to_have_text("output y, row 1, column 1: 399920004")
+    page.mouse.move(2, 2)
+    picture.button("step forward").click()
+    expect(cell).to_have_text("4.0e8")
+    picture.button("show everything").click()
+    with_output("7")
+    expect(cell).to_have_text("7")
+
+
 def test_texts_are_never_html(page: Page, serve: Any):
     picture = opened(page, serve, "predict")
     picture.page.evaluate("() => { window.broken = false; }")

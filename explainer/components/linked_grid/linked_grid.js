@@ -228,7 +228,7 @@ class Picture {
     this.scene.style.setProperty("--title-lines", lines);
     for (const view of this.views.values()) {
       const size = sizes[kindOf(view.spec)];
-      const type = typeSizes(view.spec, size, scale, this.ruler);
+      const type = this.typeOf(view, size);
       view.resize(size, type, kindOf(view.spec) === "matrix" ? 15 : 18);
       const across = Math.max(run(view.spec.columns, size.width, size.gap), fit.titleWidth(view, lines));
       view.title.style.maxWidth = `${Math.ceil(across)}px`;
@@ -239,6 +239,18 @@ class Picture {
     this.lowest = Math.max(this.lowest, fit.needs(sizes, lines).down + 8 * scale);
     this.scene.style.minHeight = `${this.lowest}px`;
     this.redraw();
+  }
+
+  /** Type sizes in a grid, with its long numbers in short where there is no room for them. */
+  typeOf(view, size) {
+    const { spec } = view;
+    const { short } = this.data;
+    const sizes = (texts) => typeSizes({ ...spec, texts }, size, this.scale, this.ruler);
+    let type = sizes(spec.texts);
+    const inShort = !type.digits && spec.texts.some((text) => text in short);
+    if (inShort) type = sizes(spec.texts.map((text) => short[text] ?? text));
+    view.shorten(inShort && type.digits ? short : null);
+    return type;
   }
 
   /** Pixels of the page above the picture, however far it is scrolled. */
@@ -399,7 +411,7 @@ class Picture {
   writeStrip() {
     const { active, data } = this;
     const view = active && this.views.get(active.name);
-    const shown = view ? view.label(active.cell, view.cells[active.cell].textContent) : data.rest;
+    const shown = view ? view.label(active.cell, view.textOf(active.cell)) : data.rest;
     const term = active && data.terms[active.name]?.[active.cell];
     const text = (active?.source === "step" && this.player.says) || term || shown;
     const size = this.stripSize(text);
@@ -423,8 +435,9 @@ class Picture {
 
   /** A cell whose digits are small or missing, enlarged beside the pointer. */
   showLens(event, cell) {
-    const text = cell?.textContent ?? "";
-    this.lens.hidden = !text || this.views.get(cell.spot.name).readable(text);
+    const view = cell && this.views.get(cell.spot.name);
+    const text = view ? view.textOf(cell.spot.cell) : "";
+    this.lens.hidden = !text || view.readable(text);
     if (this.lens.hidden) return;
     write(this.lens, text);
     const stage = this.stage.getBoundingClientRect();
