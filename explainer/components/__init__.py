@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+SHARED = ("elements", "answers", "ending")
 
 
-def script(
-    folder: Path, *parts: str, shared: Sequence[str] = ("elements", "answers", "ending")
-) -> str:
+def script(folder: Path, *parts: str, shared: Sequence[str] = SHARED) -> str:
     """One script for the browser, of files that are read one by one.
 
     Args:

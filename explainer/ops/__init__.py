@@ -14,7 +14,7 @@ from explainer.ops.conv import conv, conv_channels, conv_input_gradient, conv_tf
 from explainer.ops.grids import pad, pixel_shuffle, subsample, window, zero_insertion
 from explainer.ops.kernels import composed_kernel, phase_counts, phase_sums, tent, tent_upsampling
 from explainer.ops.linear_map import LinearMap, Link, compose
-from explainer.ops.names import letters, names, number
+from explainer.ops.names import brief, letters, names, number
 from explainer.ops.pooling import MaxPooling, avg_pool, avg_pool_tf, max_pool, sum_pool
 from explainer.ops.receptive import (
     Field,
@@ -58,6 +58,7 @@ __all__ = [
     "bed_of_nails",
     "bicubic",
     "bilinear",
+    "brief",
     "compose",
     "composed_kernel",
     "conv",

@@ -58,6 +58,16 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def brief(value: float) -> str:
+    """A number for where there is little room: two digits and a power of ten.
+
+    >>> brief(399920004.0), brief(-0.000123)
+    ('4.0e8', '−1.2e−4')
+    """
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}e{int(power)}".replace("-", "−")
+
+
 def factor(value: float) -> str:
     """A number inside a product: negative ones in brackets."""
     return f"({number(value)})" if value < 0 else number(value)

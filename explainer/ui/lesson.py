@@ -32,7 +32,7 @@ from explainer.ui.controls import LIVE, Controls, complete
 from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
 from explainer.ui.text import plain
-from explainer.ui.values import LARGEST, number
+from explainer.ui.values import ACCEPTED, number
 
 PICTURE = "picture"
 """The page's picture, by Streamlit's key."""
@@ -403,8 +403,7 @@ def typed(what: Any) -> tuple[int, int, float] | None:
         return None
     if value is None:
         st.toast(
-            f"That is no number between −{LARGEST:.0f} and {LARGEST:.0f}, so the cell stays as it "
-            "was.",
+            f"A cell takes {ACCEPTED}, such as −0.25, so this one stays as it was.",
             icon=":material/edit_off:",
         )
         return None

@@ -14,6 +14,7 @@ LONGEST = 800
 LARGEST = 9999.0
 
 _NUMBER = re.compile(r"-?(\d{1,4}(\.\d{0,4})?|\.\d{1,4})")
+_FRACTIONS = {"¼": ".25", "½": ".5", "¾": ".75"}
 
 
 def written(rows: Rows) -> str:
@@ -40,12 +41,18 @@ def readable(text: str) -> bool:
     return read(text, (text.count(";") + 1, columns)) is not None
 
 
-def number(text: str) -> float | None:
-    """The number that somebody typed, with any minus sign; None where it is none.
+ACCEPTED = f"a number from −{LARGEST:.0f} to {LARGEST:.0f} with at most four decimals"
+"""What `number` takes, in words."""
 
-    At most `LARGEST` either way, with at most four places.
+
+def number(text: str) -> float | None:
+    """The number that somebody typed; None where it is none of those in `ACCEPTED`.
+
+    With any minus sign, a decimal point or comma, and ¼, ½ or ¾ at its end as the pictures write
+    them.
     """
-    text = text.strip().replace("−", "-").replace("–", "-")
+    text = text.strip().replace("−", "-").replace("–", "-").replace(",", ".")
+    text = text[:-1] + _FRACTIONS.get(text[-1:], text[-1:])
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)

@@ -170,3 +170,13 @@ def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
     expect(lesson.get_by_text("Drag along the stairs").first).to_be_visible()
     stairs = lesson.locator('[data-role="staircase"][data-shown="6"]')
     expect(stairs).to_be_in_viewport(ratio=1)
+
+
+def test_padding_has_no_number_of_its_own(page: Page, serve: Any):
+    visit(page, serve(), "padding=1")
+    cell(page, "input", -1, -1).dblclick()
+    expect(page).to_have_url(re.compile(r"pin=input"))
+    page.keyboard.press("F2")
+    expect(page.locator(".editor")).to_have_count(0)
+    cell(page, "input", 0, 0).dblclick()
+    expect(page.locator(".editor")).to_be_focused()

@@ -289,6 +289,42 @@ def test_small_cells_have_a_lens(page: Page, serve: Any):
     expect(lens).to_be_hidden()
 
 
+def test_numbers_that_are_too_long_are_written_in_short(page: Page, serve: Any):
+    picture = opened(page, serve)
+    cell, strip = picture.cell("output", 0, 0), picture.strip
+
+    def with_output(text: str) -> None:
+        picture.root.evaluate(
+            """(root, text) => {
+              const data = structuredClone(root.picture.data);
+              data.rows[0][4].texts[0] = text;
+              data.steps.writes.output[0] = [[0, text]];
+              data.short = {"399920004": "4.0e8", "3999200": "4.0e6"};
+              data.terms = {};
+              root.picture.update(data);
+            }""",
+            text,
+        )
+
+    with_output("3999200")
+    expect(cell).to_have_text("3999200")  # there is room
+    with_output("399920004")
+    expect(cell).to_have_text("4.0e8")
+    expect(cell).to_have_attribute("aria-label", "output y, row 1, column 1: 399920004")
+    expect(picture.board("output y, 5×5")).to_have_attribute("data-digits", "")
+    expect(picture.cell("output", 0, 1)).to_have_text(re.compile(r"^−?\d+(\.\d+)?$"))
+    assert cell.evaluate("cell => cell.firstChild.offsetWidth <= cell.clientWidth")
+    picture.point("output", 0, 0)
+    expect(page.locator(".lens").first).to_have_text("399920004")
+    expect(strip).to_have_text("output y, row 1, column 1: 399920004")
+    page.mouse.move(2, 2)
+    picture.button("step forward").click()
+    expect(cell).to_have_text("4.0e8")
+    picture.button("show everything").click()
+    with_output("7")
+    expect(cell).to_have_text("7")
+
+
 def test_texts_are_never_html(page: Page, serve: Any):
     picture = opened(page, serve, "predict")
     picture.page.evaluate("() => { window.broken = false; }")
@@ -447,7 +483,7 @@ def test_off_screen_it_pauses(page: Page, serve: Any):
 # The keyboard alone
 
 
-def test_by_keyboard_alone(conv: Picture):
+def test_by_keyboard_alone(conv: Picture, console_errors: list[str]):
     conv.cell("output", 0, 0).focus()
     conv.key("ArrowRight", "ArrowDown")
     expect(conv.cell("output", 1, 1)).to_have_attribute("data-active", "self")
@@ -471,10 +507,11 @@ def test_by_keyboard_alone(conv: Picture):
     expect(conv.page.get_by_role("note", name="keys").first).to_be_visible()
     conv.key("Escape")
     expect(conv.page.get_by_role("note", name="keys")).to_have_count(0)
+    assert console_errors == []
 
 
 def test_digits_choose_a_view_but_not_while_typing(
-    page: Page, serve: Any, ws_frames: list[str | bytes]
+    page: Page, serve: Any, ws_frames: list[str | bytes], console_errors: list[str]
 ):
     picture = opened(page, serve, "overlap")
     tabs = page.get_by_role("tab")
@@ -489,6 +526,47 @@ def test_digits_choose_a_view_but_not_while_typing(
     page.keyboard.type("4")
     picture.point("input", 0, 0)
     assert ws_frames == []
+    assert console_errors == []
+
+
+def test_a_slider_that_was_clicked_leaves_the_picture_its_keys(
+    conv: Picture, console_errors: list[str]
+):
+    conv.changes(conv.cell("output", 1, 2).click)
+    conv.page.mouse.move(2, 2)
+    slider = conv.page.get_by_role("slider", name="size").first
+    box = slider.bounding_box()
+    assert box
+    conv.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(slider).to_be_focused()
+    conv.key("?")
+    keys = conv.page.get_by_role("note", name="keys")
+    expect(keys.first).to_be_visible()
+    conv.key("Escape")
+    expect(keys).to_have_count(0)
+    expect(conv.root).to_have_attribute("data-pin", "output:1,2")
+    conv.changes(lambda: conv.key("Escape"))
+    conv.logged("pin")
+    conv.key("Space")
+    expect(conv.root).to_have_attribute("data-step", "1")
+    expect(conv.button("pause")).to_be_visible()
+    conv.key("Space")
+    expect(conv.button("play")).to_be_visible()
+    # Its arrows are the slider's own.
+    step = conv.root.get_attribute("data-step") or ""
+    conv.changes(lambda: conv.key("ArrowRight"))
+    expect(conv.root).to_have_attribute("data-step", step)
+    assert console_errors == []
+
+
+def test_where_text_is_typed_keys_are_text(conv: Picture):
+    conv.changes(conv.cell("output", 1, 2).click)
+    conv.page.get_by_role("combobox").first.focus()
+    conv.page.keyboard.type("? ")
+    expect(conv.page.get_by_role("note", name="keys")).to_have_count(0)
+    expect(conv.root).not_to_have_attribute("data-step", re.compile("."))
+    conv.key("Escape")
+    expect(conv.root).to_have_attribute("data-pin", "output:1,2")
 
 
 # Editing, marking, dragging
@@ -510,6 +588,27 @@ def test_a_number_is_typed_in_its_cell(page: Page, serve: Any):
     picture.key("F2", "9", "Escape")
     expect(page.locator(".editor")).to_have_count(0)
     expect(picture.cell("edited", 1, 1)).to_have_text("−3")
+
+
+def test_a_double_click_edits_and_leaves_the_pin_as_it_was(page: Page, serve: Any):
+    picture = opened(page, serve, "predict")
+    editor = page.locator(".editor")
+    picture.changes(lambda: picture.cell("input", 1, 2).click())
+    for target in ((0, 1), (1, 0)):
+        picture.cell("edited", *target).dblclick()
+        expect(editor).to_be_focused()
+        expect(picture.root).to_have_attribute("data-pin", "input:1,2")
+        picture.logged("pin input:1,2")
+        picture.key("Escape")
+        expect(editor).to_have_count(0)
+    # A cell that is pinned itself stays so.
+    picture.changes(lambda: picture.cell("edited", 0, 0).click())
+    picture.logged("pin edited:0,0")
+    picture.settle()
+    page.wait_for_timeout(600)  # else the browser counts the next two clicks on
+    picture.cell("edited", 0, 0).dblclick()
+    expect(editor).to_be_focused()
+    expect(picture.root).to_have_attribute("data-pin", "edited:0,0")
 
 
 def test_predictions_are_marked_and_taken_back(page: Page, serve: Any):

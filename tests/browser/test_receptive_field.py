@@ -166,6 +166,24 @@ def test_digits_switch_the_views_but_not_while_a_number_is_typed(lesson: Page):
     expect(row(lesson, 18)).to_be_visible()
 
 
+def test_keys_go_to_the_table_after_an_example(lesson: Page, console_errors: list):
+    stage = lesson.locator(f'{PICTURE} [data-role="stage"]')
+    stage.focus()
+    lesson.keyboard.press("?")
+    keys = lesson.get_by_role("note", name="keys")
+    expect(keys).to_be_visible()
+    lesson.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    stage.blur()
+    lesson.keyboard.press("Space")
+    expect(lesson.get_by_role("button", name="Play")).to_contain_text("Pause")
+    lesson.get_by_role("button", name="Reset").focus()
+    lesson.keyboard.press("Escape")
+    expect(lesson.get_by_role("button", name="Play")).to_contain_text("▶ Play")
+    expect(strip(lesson)).to_have_text(VGG[18].says)
+    assert console_errors == []
+
+
 def test_it_plays_layer_by_layer(lesson: Page, ws_frames: list):
     sent = len(ws_frames)
     lesson.get_by_role("button", name="Play").click()

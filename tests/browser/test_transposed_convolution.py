@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from explainer.ops import number
 from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
 from tests.browser import lesson_page
-from tests.browser.conftest import point_at
+from tests.browser.conftest import idle, point_at
 from tests.browser.lesson_page import PICTURE, active, cell, cells
 
 visit = partial(lesson_page.visit, "transposed_convolution")
@@ -112,6 +112,55 @@ def test_the_pinned_cell_stays_from_view_to_view(lesson: Page):
         expect(cell(lesson, "output", 1, 2)).to_have_text("16")
 
 
+def test_views_are_switched_from_the_keyboard_while_a_cell_has_the_focus(
+    lesson: Page, console_errors: list
+):
+    for grid, place in (("output", (1, 2)), ("input", (0, 1))):
+        cell(lesson, grid, *place).focus()
+        for view in (*VIEWS[1:], VIEWS[0]):
+            show(lesson, view)
+            # The cell is there in every view, and the keyboard goes on from it.
+            expect(cell(lesson, grid, *place)).to_be_focused()
+            expect(cell(lesson, grid, *place)).to_have_attribute("data-active", "self")
+    # One that the next view lacks takes the focus with it.
+    show(lesson, "Matrix")
+    cell(lesson, "matrix", 0, 0).focus()
+    show(lesson, "Overlap-add")
+    expect(cells(lesson, "matrix")).to_have_count(0)
+    expect(cell(lesson, "output", 0, 0)).not_to_have_attribute("data-active", "self")
+    assert console_errors == []
+
+
+def test_keys_go_to_the_picture_after_an_example_but_not_past_a_popover(
+    lesson: Page, console_errors: list
+):
+    picture = lesson.locator(PICTURE)
+    lesson.get_by_role("button", name="Reset").click()
+    idle(lesson)
+    cell(lesson, "output", 1, 1).click()
+    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    keys = lesson.get_by_role("note", name="keys")
+    lesson.get_by_role("button", name="Share").click()
+    popover = lesson.get_by_role("dialog", name="Share")
+    expect(popover.locator("img")).to_be_visible()
+    # Its ground has the focus nowhere: the keys are the popover's all the same.
+    popover.locator("img").click()
+    lesson.keyboard.press("?")
+    lesson.keyboard.press("Escape")
+    expect(popover).to_have_count(0)
+    expect(keys).to_have_count(0)
+    expect(picture).to_have_attribute("data-pin", "output:1,1")
+    lesson.get_by_role("button", name="Reset").focus()
+    lesson.keyboard.press("?")
+    expect(keys).to_be_visible()
+    lesson.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    lesson.keyboard.press("Escape")
+    expect(picture).to_have_attribute("data-pin", "")
+    expect(lesson).not_to_have_url(re.compile(r"pin="))
+    assert console_errors == []
+
+
 # Counts the entries that move for the 600 ms in which C turns into its transpose.
 COUNT_MOVES = """
     window.moves = [];
@@ -180,6 +229,16 @@ def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
     lesson.keyboard.press("Enter")
     expect(cell(lesson, "kernel", 0, 0)).to_have_text("5")
     expect(lesson).to_have_url(re.compile(r"weights=own"))
+
+
+def test_letters_are_not_edited(page: Page, serve: Any):
+    visit(page, serve(), f"{SLIDE}&letters=true")
+    expect(cell(page, "kernel", 0, 0)).to_have_text("w11")
+    cell(page, "kernel", 0, 0).dblclick()
+    expect(page).to_have_url(re.compile(r"pin=kernel"))
+    cell(page, "input", 0, 0).focus()
+    page.keyboard.press("F2")
+    expect(page.locator(".editor")).to_have_count(0)
 
 
 def test_the_prediction_answers_by_keyboard(lesson: Page, console_errors: list):

@@ -109,6 +109,18 @@ def test_the_payload_leaves_out_what_is_empty():
     assert sent["steps"] is None
 
 
+def test_long_numbers_have_a_short_form():
+    texts = ["399920004", "−1234567", "123456", "−0.08333", "0.0001235", "retrieval"]
+    made = Grid("y", "output", texts, 3)
+    steps = Steps("y", [0], {"y": [[(0, "99960000"), (1, "7")]]})
+    assert payload(Scene([[made]], steps=steps))["short"] == {
+        "399920004": "4.0e8",
+        "−1234567": "−1.2e6",
+        "0.0001235": "1.2e−4",
+        "99960000": "1.0e8",
+    }
+
+
 def test_numbers_of_numpy_become_json():
     scene = Scene(
         rows=[

@@ -2,7 +2,7 @@
 
 import pytest
 
-from explainer.ops import letters, names, number
+from explainer.ops import brief, letters, names, number
 from explainer.ops.names import factor
 
 
@@ -27,6 +27,20 @@ def test_the_letter_grids_of_the_slides():
 )  # fmt: skip
 def test_numbers(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (399920004, "4.0e8"),
+        (-1234567, "−1.2e6"),
+        (99_960_000, "1.0e8"),
+        (1e15, "1.0e15"),
+        (-0.0001235, "−1.2e−4"),
+    ],
+)
+def test_numbers_in_brief(value, text):
+    assert brief(value) == text
 
 
 def test_negative_numbers_stand_in_brackets_in_a_product():

@@ -184,6 +184,9 @@ def test_a_number_that_is_typed_goes_into_the_address():
     found, told = after_edit({"grid": "input", "row": 1, "col": 0, "text": " −2.5"})
     assert found == ("1,2,3;-2.5,5,6", "", "ones")
     assert not told
+    found, told = after_edit({"grid": "input", "row": 0, "col": 2, "text": "1,5"})
+    assert found == ("1,2,1.5;4,5,6", "", "ones")
+    assert not told
     found, _ = after_edit({"grid": "kernel", "row": 0, "col": 1, "text": "7"})
     assert found == ("", "1,7", "own")
 
@@ -208,7 +211,7 @@ def test_a_message_about_no_cell_changes_nothing(what):
 def test_what_is_no_number_or_does_not_fit_into_a_link_is_said():
     found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "ten"})
     assert found == ("", "", "ones")
-    assert "That is no number" in told
+    assert "from −9999 to 9999 with at most four decimals" in told
     found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "1"}, long=True)
     assert found == ("", "", "ones")
     assert "do not fit into a link" in told

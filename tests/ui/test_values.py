@@ -51,10 +51,54 @@ def test_any_text_is_a_grid_or_none(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [(" 3 ", 3.0), ("−2", -2.0), ("–2.5", -2.5), (".5", 0.5), ("1.", 1.0), ("-0", 0.0)],
+    [
+        (" 3 ", 3.0),
+        ("−2", -2.0),
+        ("–2.5", -2.5),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("-0", 0.0),
+        ("1,5", 1.5),
+        ("−,25", -0.25),
+        ("½", 0.5),
+        ("−¼", -0.25),
+        ("2¾", 2.75),
+        ("9999", 9999.0),
+        ("−9999.0000", -9999.0),
+    ],
 )
 def test_numbers_as_people_type_them(text, value):
     assert values.number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-",
+        ",",
+        "1e3",
+        "10000",
+        "9999.5",
+        "0.33333",
+        "1/2",
+        "½5",
+        "½½",
+        "1.½",
+        "1,2,3",
+        "+1",
+        "∞",
+    ],
+)
+def test_what_is_none_of_the_accepted_numbers(text):
+    assert values.number(text) is None
+
+
+@given(st.integers(-99_990_000, 99_990_000))
+def test_every_number_that_is_said_to_be_accepted_is(ten_thousandths):
+    value = ten_thousandths / 10_000
+    assert values.number(f"{value:.4f}") == value
+    assert values.number(f"{value:.4f}".replace(".", ",")) == value
 
 
 def test_numbers_are_written_short():

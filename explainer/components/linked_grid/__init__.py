@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from explainer.components import script
+from explainer.components import SHARED, script
 from explainer.components.linked_grid.scene import Grid, Links, Scene, Steps, payload
 from explainer.components.once import Once
 
@@ -32,7 +32,7 @@ LINKED_GRID = Once(
     "linked_grid",
     html='<div class="linked-grid" data-role="linked-grid" data-ready="false"></div>',
     css=(_HERE / "linked_grid.css").read_text(encoding="utf-8"),
-    js=script(_HERE, *_PARTS),
+    js=script(_HERE, *_PARTS, shared=(*SHARED, "keys")),
 )
 
 EVENTS = ("pin", "edit", "mark", "view", "frame")

@@ -15,6 +15,7 @@ class GridView {
     this.rows = [];
     this.cells = [];
     this.current = 0; // where the keyboard enters
+    this.short = null; // short forms by text, where long numbers do not fit
     this.shown = null; // texts by cell while a step is shown; null: all of the spec's
     this.aside = false; // whether the title stands beside the grid
     this.halo = draw("path", { class: "halo" });
@@ -120,11 +121,27 @@ class GridView {
     for (let i = 0; i < this.cells.length; i++) this.showText(i);
   }
 
+  /** Write long numbers in these short forms, or with null in full. */
+  shorten(forms) {
+    if (this.short === forms) return;
+    this.short = forms;
+    for (let i = 0; i < this.cells.length; i++) this.showText(i);
+  }
+
+  /** What stands in a cell now, in full. */
+  textOf(i) {
+    return this.shown ? (this.shown.get(i) ?? "") : this.spec.texts[i];
+  }
+
+  drawn(text) {
+    return this.short?.[text] ?? text;
+  }
+
   showText(i) {
     const cell = this.cells[i];
-    const text = this.shown ? (this.shown.get(i) ?? "") : this.spec.texts[i];
+    const text = this.textOf(i);
     const blank = this.shown && !this.shown.has(i);
-    write(cell.firstChild, text);
+    write(cell.firstChild, this.drawn(text));
     setAll(cell, {
       "data-blank": blank ? "" : null,
       // A sum on its way to the number that the ramp stands for.
@@ -222,13 +239,14 @@ class GridView {
     }
     mark(this.board, "data-digits", digits > 0 ? "" : null);
     mark(this.board, "data-small", width < 20 ? "" : null);
-    this.readable = (text) => (fits(text) ? digits : long) >= smallestReadable;
+    this.readable = (text) =>
+      this.drawn(text) === text && (fits(text) ? digits : long) >= smallestReadable;
     setAll(this.rings, {
       width: run(this.spec.columns, width, gap),
       height: run(this.height, height, gap),
     });
     this.cells.forEach((cell, i) => {
-      mark(cell, "data-long", digits > 0 && !fits(this.spec.texts[i]) ? "" : null);
+      mark(cell, "data-long", digits > 0 && !fits(this.drawn(this.spec.texts[i])) ? "" : null);
     });
     const [left, right, above, below] = this.overhang();
     const room = [above, right, below, left];

@@ -31,10 +31,12 @@ class Picture {
     this.hover = null; // spots
     this.focus = null;
     this.pin = ""; // as in the address: "grid:row,col"
+    this.pinBefore = ""; // before the last click
     this.guesses = new Map(); // sets of cells by grid
     this.lit = new Map(); // sets of cells by grid
     this.active = null;
     this.lowest = 0; // pixels
+    this.settled = false; // whether all cells have their places and links
     this.ruler = new Ruler();
     this.listeners = new AbortController();
     this.answers = new Answers((data) => this.update(data), this.listeners.signal);
@@ -87,6 +89,8 @@ class Picture {
     this.updateTabs();
     const at = this.root.getRootNode().activeElement;
     const focused = at?.matches(".cell") ? { ...at.dataset } : {}; // not an editor in a cell
+    // Moved elements lose the focus on the way, while new cells have no size and no links yet.
+    this.settled = false;
     this.updateScene();
     const roles = new Map([...this.views].map(([name, view]) => [name, view.spec.role]));
     this.links = new Links(data.links, roles);
@@ -96,6 +100,7 @@ class Picture {
     this.bar.hidden = this.tabs.hidden && !this.player.length;
     this.writeKeys();
     this.writeStep();
+    this.settled = true;
     this.layout();
     if (focused.grid) this.refocus(focused.grid, Number(focused.row), Number(focused.col));
     if (this.width && !reducedMotion()) this.appeared.forEach((view) => this.comeOver(view));
@@ -223,7 +228,7 @@ class Picture {
     this.scene.style.setProperty("--title-lines", lines);
     for (const view of this.views.values()) {
       const size = sizes[kindOf(view.spec)];
-      const type = typeSizes(view.spec, size, scale, this.ruler);
+      const type = this.typeOf(view, size);
       view.resize(size, type, kindOf(view.spec) === "matrix" ? 15 : 18);
       const across = Math.max(run(view.spec.columns, size.width, size.gap), fit.titleWidth(view, lines));
       view.title.style.maxWidth = `${Math.ceil(across)}px`;
@@ -234,6 +239,18 @@ class Picture {
     this.lowest = Math.max(this.lowest, fit.needs(sizes, lines).down + 8 * scale);
     this.scene.style.minHeight = `${this.lowest}px`;
     this.redraw();
+  }
+
+  /** Type sizes in a grid, with its long numbers in short where there is no room for them. */
+  typeOf(view, size) {
+    const { spec } = view;
+    const { short } = this.data;
+    const sizes = (texts) => typeSizes({ ...spec, texts }, size, this.scale, this.ruler);
+    let type = sizes(spec.texts);
+    const inShort = !type.digits && spec.texts.some((text) => text in short);
+    if (inShort) type = sizes(spec.texts.map((text) => short[text] ?? text));
+    view.shorten(inShort && type.digits ? short : null);
+    return type;
   }
 
   /** Pixels of the page above the picture, however far it is scrolled. */
@@ -344,6 +361,7 @@ class Picture {
 
   /** Bring rings, lines and words up to date with what is active; `all`: after a change of cells. */
   refresh(all = false) {
+    if (!this.settled) return;
     const active = this.current();
     const pinned = this.pinned();
     // Steps may light other cells for the same spot.
@@ -393,7 +411,7 @@ class Picture {
   writeStrip() {
     const { active, data } = this;
     const view = active && this.views.get(active.name);
-    const shown = view ? view.label(active.cell, view.cells[active.cell].textContent) : data.rest;
+    const shown = view ? view.label(active.cell, view.textOf(active.cell)) : data.rest;
     const term = active && data.terms[active.name]?.[active.cell];
     const text = (active?.source === "step" && this.player.says) || term || shown;
     const size = this.stripSize(text);
@@ -417,8 +435,9 @@ class Picture {
 
   /** A cell whose digits are small or missing, enlarged beside the pointer. */
   showLens(event, cell) {
-    const text = cell?.textContent ?? "";
-    this.lens.hidden = !text || this.views.get(cell.spot.name).readable(text);
+    const view = cell && this.views.get(cell.spot.name);
+    const text = view ? view.textOf(cell.spot.cell) : "";
+    this.lens.hidden = !text || view.readable(text);
     if (this.lens.hidden) return;
     write(this.lens, text);
     const stage = this.stage.getBoundingClientRect();
@@ -480,10 +499,16 @@ class Picture {
     this.send("view", view);
   }
 
+  /** Whether a number can be typed in a cell: padding has none of its own. */
+  isEditable({ name, cell }) {
+    const { editable, marks } = this.views.get(name).spec;
+    return Boolean(editable) && marks[cell] !== "p";
+  }
+
   /** Type a number in a cell: Enter or leaving it sends, Escape does not. */
   edit({ name, cell }) {
     const view = this.views.get(name);
-    if (!view.spec.editable || this.editor) return;
+    if (!this.isEditable({ name, cell }) || this.editor) return;
     const element = view.cells[cell];
     const before = view.spec.texts[cell].replace("−", "-");
     const label = `new value of ${view.label(cell)}`;
@@ -590,7 +615,9 @@ class Picture {
     on(this.stage, "click", (event) => this.onClick(event));
     on(this.stage, "dblclick", (event) => {
       const cell = event.target.closest(".cell");
-      if (cell) this.edit(cell.spot);
+      if (!cell || !this.isEditable(cell.spot)) return;
+      this.setPin(this.pinBefore); // the first click of the two has changed it
+      this.edit(cell.spot);
     });
     on(this.root, "focusin", (event) => this.onFocus(event));
     on(this.root, "focusout", () => this.focusOn(null));
@@ -662,6 +689,7 @@ class Picture {
     const cell = event.target.closest(".cell");
     // The second click of a double click opens the cell, it does not free it.
     if (!cell || event.detail > 1 || event.target.closest(".editor")) return;
+    this.pinBefore = this.pin;
     this.choose(cell.spot);
   }
 
@@ -683,10 +711,12 @@ class Picture {
     const path = event.composedPath();
     if (!this.data || event.defaultPrevented || modified || takesText(path[0])) return;
     const inside = path.includes(this.root);
-    const nowhere = path[0] === document.body || path[0] === document.documentElement;
+    const free = this.visible && isForPage(event);
+    const near = inside || (free && isNowhere(path[0]));
     const taken =
       (inside && this.keyOnElement(event, path[0])) ||
-      ((inside || (nowhere && this.visible)) && this.keyInPicture(event.key, path[0])) ||
+      (near && this.keyInPicture(event.key, path[0])) ||
+      ((near || free) && this.keyOnPage(event.key, path[0], near)) ||
       this.keyAnywhere(event.key);
     if (taken) event.preventDefault();
   }
@@ -720,7 +750,7 @@ class Picture {
     const next = view.neighbour(spot.cell, key);
     if (next !== undefined) view.cells[next].focus();
     else if (key === "Enter" || (key === " " && view.spec.markable)) this.choose(spot);
-    else if (view.spec.editable && key === "F2") this.edit(spot);
+    else if (key === "F2" && this.isEditable(spot)) this.edit(spot);
     else return false;
     return true;
   }
@@ -729,11 +759,18 @@ class Picture {
   keyInPicture(key, target) {
     const onButton = Boolean(target.closest("button, select"));
     const change = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (key === "Enter" && this.hover && !onButton) this.choose(this.hover);
+    else if (change && this.player.length && !target.closest("select")) this.player.stepBy(change);
+    else return false;
+    return true;
+  }
+
+  /** Keys that a slider or an example, which has the focus after a click, has no use for. */
+  keyOnPage(key, target, near) {
+    const idle = isSlider(target) || (near && !target.closest("button, select"));
     if (key === "Escape") return this.escape();
     if (key === "?") this.toggleKeys();
-    else if (key === "Enter" && this.hover && !onButton) this.choose(this.hover);
-    else if (key === " " && this.player.length && !onButton) this.player.toggle();
-    else if (change && this.player.length && !target.closest("select")) this.player.stepBy(change);
+    else if (key === " " && this.player.length && idle) this.player.toggle();
     else return false;
     return true;
   }

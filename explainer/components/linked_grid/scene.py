@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from explainer.ops import brief
+
 Role = Literal["input", "kernel", "output", "plain"]
 Mark = Literal[".", "p", "z", "u", "e"]
 """A cell is ordinary, padding, an inserted zero, unused (no window reads it), or empty (nothing
@@ -37,7 +39,7 @@ class Grid:
             classes), with a pattern of its own; -1 for none.
         bright: cells that stand out while nothing is pointed at, such as remembered positions.
         changed: cells with a dotted border, such as those that an edit has changed.
-        editable: whether a number can be typed in a cell (double click, F2).
+        editable: whether a number can be typed in a cell (double click, F2); never in padding.
         markable: whether a click makes and takes away the student's mark (predictions).
         frame: row, column, rows and columns, in drawn cells, of a dashed frame (a crop); it may
             reach beyond the grid.
@@ -209,6 +211,27 @@ class Scene:
         raise KeyError(name)
 
 
+_WORTH_IT = 2
+"""Characters that a short form must save."""
+_LONG = len("1.0e5") + _WORTH_IT
+
+
+def short_forms(scene: Scene) -> dict[str, str]:
+    """The numbers of a scene that are long, and how they are written where they do not fit."""
+    texts = {text for grid in scene.grids for text in grid.texts if len(text) >= _LONG}
+    for steps in scene.steps.writes.values() if scene.steps else ():
+        texts.update(text for step in steps for _, text in step if len(text) >= _LONG)
+    found = {}
+    for text in texts:
+        try:
+            short = brief(float(text.replace("−", "-")))
+        except ValueError:  # no number
+            continue
+        if len(short) + _WORTH_IT <= len(text):
+            found[text] = short
+    return found
+
+
 def payload(scene: Scene) -> dict[str, Any]:
     """The scene as JSON values, without what is empty, for the browser."""
     return {
@@ -224,6 +247,7 @@ def payload(scene: Scene) -> dict[str, Any]:
             }
             for group in scene.links
         ],
+        "short": short_forms(scene),
         "terms": {name: list(terms) for name, terms in scene.terms.items()},
         "rest": scene.rest,
         "steps": scene.steps

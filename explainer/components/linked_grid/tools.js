@@ -50,14 +50,6 @@ function reducedMotion() {
   return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** Whether an element takes typed text, so that no key may be taken from it. */
-function takesText(element) {
-  if (!(element instanceof Element)) return false;
-  if (element.isContentEditable || element.matches("textarea")) return true;
-  const notText = ["radio", "checkbox", "range", "button", "submit"];
-  return element.matches("input") && !notText.includes(element.type);
-}
-
 function between(colours, share) {
   const place = clamp(share, 0, 1) * (colours.length - 1);
   const low = Math.min(Math.floor(place), colours.length - 2);

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from explainer.components import script
+from explainer.components import SHARED, script
 from explainer.components.once import Once
 from explainer.components.photo_field.picture import Box, Circle, Picture, Row, payload
 
@@ -32,7 +32,7 @@ PHOTO_FIELD = Once(
     "photo_field",
     html='<div class="photo-field" data-role="photo-field" data-ready="false"></div>',
     css=(_HERE / "photo_field.css").read_text(encoding="utf-8"),
-    js=script(_HERE, "photo_field"),
+    js=script(_HERE, "photo_field", shared=(*SHARED, "keys")),
 )
 
 EVENTS = ("place", "layer", "edit", "change", "radius", "view")

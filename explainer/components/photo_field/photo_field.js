@@ -266,12 +266,16 @@ class PhotoField {
   /** Wherever the focus is, except where text is typed; numbers of layers are text. */
   keyAnywhere(event) {
     const target = event.composedPath()[0];
-    const types = target.matches?.("textarea, [contenteditable], input:not([type=radio], [type=range])");
-    if (types || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (event.defaultPrevented || modified || takesText(target)) return;
+    const free = event.composedPath().includes(this.host) || isForPage(event);
     const view = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
     if (view >= 0 && view < this.data.views) this.send("view", view);
+    else if (!free) return;
     else if (event.key === "?") this.toggleKeys();
     else if (event.key === "Escape" && !this.keys.hidden) this.toggleKeys(false);
+    else if (event.key === "Escape" && this.timer) this.stop();
+    else if (event.key === " " && this.data.rows.length && (isNowhere(target) || isSlider(target))) this.toggle();
     else return;
     event.preventDefault();
   }
@@ -324,7 +328,7 @@ class PhotoField {
     if (next) this.step(1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") this.step(-1);
     else if (event.key === " " && !onButton) this.toggle();
-    else if (event.key === "Escape") this.stop();
+    else if (event.key === "Escape" && this.keys.hidden) this.stop();
     else return;
     event.preventDefault();
   }
@@ -338,7 +342,7 @@ class PhotoField {
       this.mark();
     } else if (event.key === "Enter" && this.probe) {
       this.place(this.probe);
-    } else if (event.key === "Escape") {
+    } else if (event.key === "Escape" && this.keys.hidden) {
       this.probe = null;
       this.mark();
     } else if ("+-".includes(event.key) && this.rings.length) {

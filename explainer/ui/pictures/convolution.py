@@ -77,6 +77,7 @@ def idle(view: str, framework: str) -> frozenset[str]:
     computed = () if framework == "PyTorch" else ("padding",)  # TensorFlow chooses it
     return frozenset((*_IDLE[view], *computed))
 
+
 ROWS_OF_WORDS, COLUMNS_OF_WORDS = 16, 36
 """Up to which a matrix shows its numbers; above, only where they stand."""
 
@@ -188,14 +189,14 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
     drawn = [
-        padded_grid(A, x, state.cell_names if state.letters else None, editable=True),
+        padded_grid(A, x, state.cell_names if state.letters else None, editable=not state.letters),
         grid(
             "kernel",
             "kernel",
             kernel,
             taps if state.letters else None,
             title=f"kernel w, {size(kernel.shape)}",
-            editable=True,
+            editable=not state.letters,
         ),
         grid(
             "output",
@@ -250,7 +251,8 @@ def matrix(state: State) -> Scene:
         C = matrix_grid(valid, taps, compact=True)
     else:
         C = matrix_grid(valid, taps if state.letters else False, marks)
-        rest += f"; {chips('p', 'hatched')} columns belong to the padding"
+        if "p" in marks:
+            rest += f"; {chips('p', 'hatched')} columns belong to the padding"
     terms["matrix"] = matrix_terms(valid, input=embedding.move(state.cell_names, "0"), weight=taps)
     return Scene(
         [

@@ -524,7 +524,7 @@ def kernel(state: State) -> Scene:
         columns=reach,
         title=f"kernel w, {size(w.shape)}" + (f", spans {size((reach, reach))}" if d > 1 else ""),
         marks="".join(gaps.ravel()) if d > 1 else "",
-        editable=True,
+        editable=not state.letters,
     )
     colours = state.colours and d > 1
     # Counted so that the class of the input's corner is 0, whatever the padding.
@@ -541,7 +541,7 @@ def kernel(state: State) -> Scene:
                     A,
                     x,
                     names("x", A.input_shape) if letters else None,
-                    editable=True,
+                    editable=not state.letters,
                     tints=_tints_2d(row, col, d, marks) if colours else None,
                 ),
                 "∗",

@@ -203,8 +203,8 @@ def scene(state: State, view: str) -> Scene:
 
 def _input(state: State, **more: Any) -> Grid:
     texts = names("x", state.shape) if state.letters else None
-    title = {"title": f"input x, {size(state.shape)}"}
-    return grid("input", "input", state.input, texts, **{**title, "editable": True, **more})
+    own = {"title": f"input x, {size(state.shape)}", "editable": not state.letters}
+    return grid("input", "input", state.input, texts, **{**own, **more})
 
 
 FRACTIONS = {"0.25": "¼", "0.5": "½", "0.75": "¾"}
@@ -217,7 +217,7 @@ def _kernel(state: State) -> Grid:
         # As D4 writes them; they also take less room.
         texts = [FRACTIONS.get(text, text) for text in numbers(values)]
     title = f"kernel w, {size(values.shape)}"
-    return grid("kernel", "kernel", values, texts, title=title, editable=True)
+    return grid("kernel", "kernel", values, texts, title=title, editable=not state.letters)
 
 
 def _empty(A: LinearMap) -> str:

@@ -135,6 +135,13 @@ def test_edited_numbers_count_in_two_layers_where_they_fit():
     assert texts(scene(replace(state, x="1,2"), "Two layers"), "input") != list("1234567")
 
 
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_matrix_explains_hatching_where_there_is_any(padding: int):
+    drawn = scene(State(size=4, stride=1, padding=padding), "Matrix")
+    assert ("p" in drawn.grid("matrix").marks) == bool(padding)
+    assert ("hatched" in drawn.rest) == bool(padding)
+
+
 def test_the_letters_of_d1():
     state = State(size=5, kernel=3, stride=1, padding=0, letters=True, alphabet=True)
     drawn = scene(state, "Window")
