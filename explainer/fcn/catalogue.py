@@ -64,6 +64,9 @@ UNTRAINED = Mode(
     trained=False,
 )
 
+FROM_FILE = "In one pass."
+"""What is said of a file of one's own before it is read; what is found in it comes after."""
+
 NETWORKS: Mapping[str, Network] = {
     SMALL: Network(
         "FCN-MobileNetV2",

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from explainer.fcn import segmenter
-from explainer.fcn.catalogue import NETWORKS, SMALL, mode_of
+from explainer.fcn.catalogue import FROM_FILE, NETWORKS, SMALL, mode_of
 from explainer.fcn.checkpoints import Loaded, untrained
 from explainer.fcn.checkpoints import load as load_checkpoint
 from explainer.fcn.device import choose
@@ -172,9 +172,9 @@ def load(
     dtype = dtype or segmenter.trunk_dtype(device)
     if weights is not None:
         loaded = load_checkpoint(weights, network, dtype)
-        says = f"The weights of {weights.name}, in one pass."
+        says = FROM_FILE
         if not loaded.trained:
-            says += " They have no score layers: these are random, and the labels mean nothing."
+            says += " No score layers, so random ones: the labels mean nothing."
         elif len(loaded.network.strides) > 1:
             says += " Outputs coarser than the file's own leave its skips out."
         return _one_pass(f"{title}, {weights.name}", says, loaded, device, one)

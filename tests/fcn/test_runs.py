@@ -134,7 +134,7 @@ def test_untrained(network):
     assert ledger.total == pytest.approx(run.finest.logits(3, 50)[min(runner.outputs)][2])
 
 
-@pytest.mark.parametrize(("stride", "words"), [(32, "in one pass.$"), (8, "leave its skips out")])
+@pytest.mark.parametrize(("stride", "words"), [(32, "In one pass.$"), (8, "leave its skips out")])
 def test_a_file_of_ones_own(stride, words, tmp_path):
     weights = pth(tmp_path / "mine.pth", release(stride, seed=1))
     runner = load("fcn-vgg16", weights=weights, folder=tmp_path)
@@ -149,7 +149,7 @@ def test_a_trunk_of_ones_own(tmp_path):
     weights = pth(tmp_path / "mine.pth", torchvision(release()))
     runner = load("fcn-vgg16", weights=weights)
     assert not runner.trained
-    assert "no score layers" in runner.says
+    assert "No score layers" in runner.says
 
 
 def test_learned_upsampling_has_one_output(tmp_path):
