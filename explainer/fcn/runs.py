@@ -175,8 +175,8 @@ def load(
         says = FROM_FILE
         if not loaded.trained:
             says += " No score layers, so random ones: the labels mean nothing."
-        elif len(loaded.network.strides) > 1:
-            says += " Outputs coarser than the file's own leave its skips out."
+        elif len(_outputs(loaded)) > 1:
+            says += " The coarser outputs leave its skips out: an ablation."
         return _one_pass(f"{title}, {weights.name}", says, loaded, device, one)
     name = f"{title}, {chosen.title[0].lower()}{chosen.title[1:]}"
     if not chosen.checkpoints:
@@ -201,6 +201,10 @@ def load(
 
 def _one_pass(title: str, says: str, loaded: Loaded, device: str, one: str | None) -> Runner:
     segment = PublishedSegmenter(loaded, device)
+    return Runner(title, says, dict.fromkeys(_outputs(loaded), segment), loaded.trained, one)
+
+
+def _outputs(loaded: Loaded) -> tuple[int, ...]:
+    """The strides of the outputs of one pass: where the upsampling is learned only the finest."""
     strides = loaded.network.strides
-    outputs = strides[-1:] if loaded.network.learned else strides
-    return Runner(title, says, dict.fromkeys(outputs, segment), loaded.trained, one)
+    return strides[-1:] if loaded.network.learned else strides

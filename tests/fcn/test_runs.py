@@ -158,6 +158,7 @@ def test_learned_upsampling_has_one_output(tmp_path):
     state["upscore8.weight"] += 0.05 * torch.randn_like(state["upscore8.weight"])
     runner = load("fcn-vgg16", weights=pth(tmp_path / "l.pth", state))
     assert runner.outputs == (8,)
+    assert runner.says == "In one pass.", "there is no output that leaves a skip out"
     run = runner(PHOTO)
     batch = Prepared.CAFFE(torch.from_numpy(PHOTO).permute(2, 0, 1)[None])
     with torch.inference_mode():
