@@ -150,9 +150,8 @@ def _preview(photo: Prepared, choice: Choice) -> str:
     picture = f'<img src="{source}" alt="{html.escape(photo.encoded.name)}">'
     network = NETWORKS[choice.network]
     frames = "".join(
-        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">'
-        f"{network.one or f'FCN-{stride}s'}</div>"
-        for stride in network.outputs
+        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">{name}</div>'
+        for name in network.names(networks.mode(choice))
     )
     columns = 1 + len(network.outputs)
     return f'<div class="preview" style="--panels: {columns}">{picture}{frames}</div>'

@@ -180,6 +180,11 @@ def test_as_published_is_three_passes(visit_page, published):
     assert again.run.passes == 1
     assert app.query_params["mode"] == "skips-left-out"
     assert "ablation" in said(app)
+    app.segmented_control(key="view").set_value("Download").run()
+    ablated = ["FCN-8s without skips", "FCN-8s without pool3", "FCN-8s"]
+    assert app.segmented_control(key="download_stride_3").options == ablated
+    app.segmented_control(key="view").set_value("What changed").run()
+    assert "From FCN-8s without skips to FCN-8s" in [head.value for head in app.subheader]
     np.testing.assert_array_equal(again.run.labels[8], shown.run.labels[8])
     assert (again.run.labels[32] != shown.run.labels[32]).any()
 
