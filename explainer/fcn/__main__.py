@@ -317,7 +317,7 @@ def _segment(
         f"{path.name}, {photo.size[1]}×{photo.size[0]} pixels, segmented at {seen_at} on "
         f"{result.device} in {1000 * (segmented - decoded):.0f} ms by {runner.title}",
         options.opacity,
-        one=result.one,
+        names=result.names,
     )
     files = {s: label_png(labels_of_photo(one, s, photo.size)) for s, one in result.results.items()}
     for stride, contents in (files | {None: png(sheet)}).items():

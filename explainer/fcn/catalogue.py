@@ -17,6 +17,23 @@ from explainer.fcn.registry import CHECKPOINTS, Checkpoint, find
 SMALL = "small"
 """The bundled network."""
 
+SKIP_NAMES: Mapping[int, str] = {32: "stride 32", 16: "pool4", 8: "pool3"}
+"""What the paper calls the features that each stride's scores come from."""
+
+
+def output_name(stride: int, ablated: int | None = None) -> str:
+    """What an output is called: "FCN-16s", or "FCN-8s without pool3".
+
+    Args:
+        stride: of the output.
+        ablated: the stride of the network's finest output, where the coarser ones are this network
+            with skips left out, not networks trained for them.
+    """
+    if ablated is None or stride == ablated:
+        return f"FCN-{stride}s"
+    left_out = [name for skip, name in SKIP_NAMES.items() if ablated <= skip < stride]
+    return f"FCN-{ablated}s without {left_out[0] if len(left_out) == 1 else 'skips'}"
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -27,12 +44,14 @@ class Mode:
         says: a sentence for the audience.
         checkpoints: keys of the weights that it needs, one for each pass.
         trained: whether its labels mean something.
+        ablation: whether the coarser outputs are the finest one's network with skips left out.
     """
 
     title: str
     says: str
     checkpoints: tuple[str, ...] = ()
     trained: bool = True
+    ablation: bool = False
 
     def missing(self, folder: Path | None = None) -> dict[str, Checkpoint]:
         """The checkpoints that are not in the folder (by default the cache), by key."""
@@ -57,12 +76,20 @@ class Network:
         """The name of its output if it never has another."""
         return self.title if len(self.outputs) == 1 else None
 
+    def names(self, mode: Mode) -> list[str]:
+        """What its outputs in a mode are called, coarse to fine."""
+        ablated = self.outputs[-1] if mode.ablation else None
+        return [self.one or output_name(stride, ablated) for stride in self.outputs]
+
 
 UNTRAINED = Mode(
     "Untrained",
     "Random weights: shapes and times are real, the labels mean nothing.",
     trained=False,
 )
+
+FROM_FILE = "In one pass."
+"""What is said of a file of one's own before it is read; what is found in it comes after."""
 
 NETWORKS: Mapping[str, Network] = {
     SMALL: Network(
@@ -83,11 +110,13 @@ NETWORKS: Mapping[str, Network] = {
                 "Skips left out",
                 "FCN-8s in one pass; the coarser outputs leave its skips out: an ablation.",
                 ("fcn8s",),
+                ablation=True,
             ),
             "at-once": Mode(
                 "At once, skips left out",
-                "FCN-8s trained in one go, in one pass; the coarser outputs leave its skips out.",
+                "FCN-8s trained in one go; the coarser outputs leave its skips out: an ablation.",
                 ("fcn8s-atonce",),
+                ablation=True,
             ),
             "imagenet-trunk": Mode(
                 "ImageNet trunk, scores untrained",

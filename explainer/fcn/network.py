@@ -68,16 +68,36 @@ class SkipHead(Head):
         return self.score(mixed.to(self.score.weight.dtype))
 
 
-def upsample(scores: Tensor, coarse: Lattice, fine: Lattice) -> Tensor:
-    """Bilinear upsampling by a fixed depthwise transposed convolution: (N, C, h, w) to finer.
+def upsample(
+    scores: Tensor,
+    coarse: Lattice,
+    fine: Lattice,
+    size: tuple[int, int] | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Upsampling by a transposed convolution: (N, C, h, w) to finer.
 
-    Kernel and padding follow from the two lattices.
+    Kernel, stride and padding follow from the two lattices.
+
+    Args:
+        size: rows and columns of the result, from the fine lattice's cell 0 on, as Caffe's crop
+            cuts them out; None: the padding is cut off at both ends, as PyTorch does.
+        weight: (C, C, k, k); None: the fixed bilinear ones, each channel by itself.
     """
     up = bilinear_upsampling(coarse, fine)
-    tent = torch.from_numpy(np.outer(up.tent(), up.tent())).to(scores)
-    channels = scores.shape[1]
-    kernel = tent.expand(channels, 1, up.kernel, up.kernel)
-    return F.conv_transpose2d(scores, kernel, stride=up.stride, padding=up.padding, groups=channels)
+    groups = 1
+    if weight is None:
+        groups = scores.shape[1]
+        tent = torch.from_numpy(np.outer(up.tent(), up.tent()))
+        weight = tent.expand(groups, 1, up.kernel, up.kernel)
+    weight = weight.to(scores)
+    if size is None:
+        return F.conv_transpose2d(
+            scores, weight, stride=up.stride, padding=up.padding, groups=groups
+        )
+    whole = F.conv_transpose2d(scores, weight, stride=up.stride, groups=groups)
+    rows, columns = size
+    return whole[..., up.padding : up.padding + rows, up.padding : up.padding + columns]
 
 
 def fuse(scores: Mapping[int, Tensor], lattices: Mapping[int, Lattice]) -> dict[int, Tensor]:

@@ -406,17 +406,18 @@ class PublishedFCN(nn.Module):
         """
         total = scores[32]
         for coarse, fine in zip(self.strides, self.strides[1:], strict=False):
-            total = self._up(UPSCORES[coarse], total, coarse, fine) + scores[fine]
-        full = self._up("upscore", total, self.strides[-1], None)
-        return full[..., :height, :width]
+            total = self._up(UPSCORES[coarse], total, coarse, self.lattices[fine]) + scores[fine]
+        return self._up("upscore", total, self.strides[-1], PIXELS, (height, width))
 
-    def _up(self, name: str, scores: Tensor, coarse: int, fine: int | None) -> Tensor:
-        below, above = self.lattices[coarse], PIXELS if fine is None else self.lattices[fine]
-        if name not in self.learned:
-            return upsample(scores, below, above)
-        up = bilinear_upsampling(below, above)
-        weight = self.learned[name].to(scores)
-        return F.conv_transpose2d(scores, weight, stride=up.stride, padding=up.padding)
+    def _up(
+        self,
+        name: str,
+        scores: Tensor,
+        stride: int,
+        fine: Lattice,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        return upsample(scores, self.lattices[stride], fine, size, self.learned.get(name))
 
     def upsampling_kernels(self) -> dict[str, int]:
         """The size of the kernel of each upsampling, by name; the last is "upscore"."""

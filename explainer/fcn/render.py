@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from explainer.fcn.catalogue import output_name
 from explainer.fcn.voc import CLASSES, PALETTE
 
 BACKGROUND = 0
@@ -128,15 +129,15 @@ def panel(
     caption: str = "",
     opacity: float = 0.55,
     own_size: bool = False,
-    one: str | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Image.Image:
     """The photo and the outputs side by side, with titles, the classes found and a caption.
 
     The outputs come with the largest stride first; the legend has the share of the pixels of each
     class in the one with the smallest. Very wide photos are stacked in two columns or one. The
     pictures are fitted into a sheet 2400 pixels wide; with own_size each has the size of `pixels`,
-    and type and margins grow along. A network with one output gives its title (`one`); else the
-    outputs are FCN-32s, FCN-16s, FCN-8s.
+    and type and margins grow along. `names` are the outputs' by stride; without them they are
+    FCN-32s, FCN-16s, FCN-8s.
 
     Raises:
         ValueError: labels_by_stride is empty.
@@ -150,8 +151,10 @@ def panel(
     unit = max(_LEAST, (width * height) ** 0.5 / _PICTURE) if own_size else 1.0
     margin, gutter = round(_MARGIN * unit), round(_GUTTER * unit)
     title, line = round(_TITLE * unit), round(1.4 * _CAPTION * unit)
+    names = names or {stride: output_name(stride) for stride in labels_by_stride}
+    room = max(5 * title, *(round(_font(title).getlength(name)) for name in names.values()))
     if own_size:
-        shown, cell = (width, height), max(width, 5 * title)
+        shown, cell = (width, height), max(width, room)
         inner = max(columns * cell + (columns - 1) * gutter, 20 * title)
     else:
         inner = _WIDTH - 2 * margin
@@ -159,13 +162,13 @@ def panel(
         scale = min(cell / width, _TALLEST / height)
         shown = max(1, round(width * scale)), max(1, round(height * scale))
         # Narrow photos: the columns come closer, but a title always has room.
-        cell = min(cell, max(shown[0], 5 * title))
+        cell = min(cell, max(shown[0], room))
     photo = Image.fromarray(np.ascontiguousarray(pixels))
     if photo.size != shown:
         photo = photo.resize(shown, Image.Resampling.LANCZOS)
     above = title + round(20 * unit)
     row_height = above + shown[1] + gutter
-    legend = _legend(labels_by_stride, one or f"FCN-{min(labels_by_stride)}s", inner, unit)
+    legend = _legend(labels_by_stride, names[min(labels_by_stride)], inner, unit)
     lines = _wrapped(_drawable(caption), _font(round(_CAPTION * unit)), inner)
     bottom = margin + -(-count // columns) * row_height + legend.height
     space = round(16 * unit)
@@ -174,10 +177,10 @@ def panel(
     draw = ImageDraw.Draw(sheet)
     left = (sheet.width - columns * cell - (columns - 1) * gutter) // 2
     frame = round(unit) or 1
-    for index, (name, labels) in enumerate([("Photo", None), *outputs]):
+    pictures = [("Photo", None), *((names[stride], labels) for stride, labels in outputs)]
+    for index, (text, labels) in enumerate(pictures):
         x = left + index % columns * (cell + gutter)
         y = margin + index // columns * row_height
-        text = "Photo" if labels is None else one or f"FCN-{name}s"
         draw.text((x, y), text, _INK, _font(title), anchor="lt")
         y += above
         picture = photo

@@ -18,13 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from explainer.fcn.catalogue import output_name
 from explainer.fcn.geometry import PIXELS, Lattice
 from explainer.fcn.labels import label_maps
 from explainer.fcn.network import STRIDES as STRIDES
 from explainer.fcn.network import fuse, upsample
-
-SKIP_NAMES: dict[int, str] = {32: "stride 32", 16: "pool4", 8: "pool3"}
-"""What the paper calls the features that each stride's scores come from."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class Segmentation:
         height, width: of the photo, in pixels.
         classes: their names.
         scores: what each stride adds, keys 32, 16 ("pool4") and 8 ("pool3").
-        labels: (height, width) uint8 of each output, FCN-32s, -16s and -8s, by stride.
+        labels: (height, width) uint8 of each output, by stride.
         timings: seconds by stage.
         device: where the network ran.
     """
@@ -285,6 +283,7 @@ class Run:
         peak: bytes on the GPU at most during the run, None elsewhere.
         trained: whether the labels mean something.
         one: the name of the output where there is only one, "FCN-AlexNet".
+        ablation: whether the coarser outputs are the finest one's network with skips left out.
     """
 
     title: str
@@ -293,6 +292,7 @@ class Run:
     peak: int | None = None
     trained: bool = True
     one: str | None = None
+    ablation: bool = False
 
     @classmethod
     def single(cls, result: Segmentation, title: str = "", says: str = "") -> "Run":
@@ -305,8 +305,13 @@ class Run:
         return tuple(sorted(self.results, reverse=True))
 
     def name(self, stride: int) -> str:
-        """What an output is called: "FCN-8s"."""
-        return self.one or f"FCN-{stride}s"
+        """What an output is called: "FCN-8s", "FCN-8s without pool3"."""
+        return self.one or output_name(stride, min(self.results) if self.ablation else None)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What the outputs are called, by stride, coarse to fine."""
+        return {stride: self.name(stride) for stride in self.outputs}
 
     @property
     def passes(self) -> int:

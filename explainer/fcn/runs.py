@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from explainer.fcn import segmenter
-from explainer.fcn.catalogue import NETWORKS, SMALL, mode_of
+from explainer.fcn.catalogue import FROM_FILE, NETWORKS, SMALL, mode_of
 from explainer.fcn.checkpoints import Loaded, untrained
 from explainer.fcn.checkpoints import load as load_checkpoint
 from explainer.fcn.device import choose
@@ -99,6 +99,7 @@ class Runner:
             several.
         trained: whether the labels mean something.
         one: the name of the output where the network never has another.
+        ablation: whether the coarser outputs are the finest one's network with skips left out.
     """
 
     def __init__(
@@ -108,12 +109,14 @@ class Runner:
         passes: Mapping[int, Segment],
         trained: bool = True,
         one: str | None = None,
+        ablation: bool = False,
     ):
         self.title = title
         self.says = says
         self.passes = dict(passes)
         self.trained = trained
         self.one = one
+        self.ablation = ablation
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -136,7 +139,7 @@ class Runner:
                 done[id(segment)] = segment(pixels)
             results[stride] = done[id(segment)]
         peak = torch.cuda.max_memory_allocated() if counting else None
-        return Run(self.title, self.says, results, peak, self.trained, self.one)
+        return Run(self.title, self.says, results, peak, self.trained, self.one, self.ablation)
 
 
 def load(
@@ -172,12 +175,13 @@ def load(
     dtype = dtype or segmenter.trunk_dtype(device)
     if weights is not None:
         loaded = load_checkpoint(weights, network, dtype)
-        says = f"The weights of {weights.name}, in one pass."
+        says = FROM_FILE
         if not loaded.trained:
-            says += " They have no score layers: these are random, and the labels mean nothing."
-        elif len(loaded.network.strides) > 1:
-            says += " Outputs coarser than the file's own leave its skips out."
-        return _one_pass(f"{title}, {weights.name}", says, loaded, device, one)
+            says += " No score layers, so random ones: the labels mean nothing."
+        ablation = loaded.trained and len(_outputs(loaded)) > 1
+        if ablation:
+            says += " The coarser outputs leave its skips out: an ablation."
+        return _one_pass(f"{title}, {weights.name}", says, loaded, device, one, ablation)
     name = f"{title}, {chosen.title[0].lower()}{chosen.title[1:]}"
     if not chosen.checkpoints:
         return _one_pass(name, chosen.says, untrained(network, dtype=dtype), device, one)
@@ -191,7 +195,8 @@ def load(
                 "those of another output"
             )
     if len(nets) == 1:
-        return _one_pass(name, chosen.says, next(iter(nets.values())), device, one)
+        only = next(iter(nets.values()))
+        return _one_pass(name, chosen.says, only, device, one, chosen.ablation)
     return Runner(
         name,
         chosen.says,
@@ -199,8 +204,20 @@ def load(
     )
 
 
-def _one_pass(title: str, says: str, loaded: Loaded, device: str, one: str | None) -> Runner:
+def _one_pass(
+    title: str,
+    says: str,
+    loaded: Loaded,
+    device: str,
+    one: str | None,
+    ablation: bool = False,
+) -> Runner:
     segment = PublishedSegmenter(loaded, device)
+    passes = dict.fromkeys(_outputs(loaded), segment)
+    return Runner(title, says, passes, loaded.trained, one, ablation)
+
+
+def _outputs(loaded: Loaded) -> tuple[int, ...]:
+    """The strides of the outputs of one pass: where the upsampling is learned only the finest."""
     strides = loaded.network.strides
-    outputs = strides[-1:] if loaded.network.learned else strides
-    return Runner(title, says, dict.fromkeys(outputs, segment), loaded.trained, one)
+    return strides[-1:] if loaded.network.learned else strides

@@ -60,7 +60,7 @@ def panel_file(shown: Shown) -> bytes:
         pixels = decode(encoded.data, encoded.name, longest=panel_side(height, width)).pixels
         size = pixels.shape[0], pixels.shape[1]
         labels = {stride: _labels(shown, stride, size) for stride in shown.run.outputs}
-        return png(panel(pixels, labels, caption, own_size=True, one=shown.run.one))
+        return png(panel(pixels, labels, caption, own_size=True, names=shown.run.names))
 
 
 def _labels(shown: Shown, stride: int, size: tuple[int, int]) -> NDArray[np.uint8]:

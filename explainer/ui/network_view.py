@@ -36,7 +36,7 @@ _PAPER = (
 def show(shown: Shown) -> None:
     """Draw the section."""
     now = visit()
-    _choose(now)
+    _choose(now, shown)
     _files(now)
     if now.choice.bundled:
         from explainer.fcn import weights  # imports PyTorch, as every result does
@@ -72,7 +72,7 @@ def credits(shown: Shown) -> str:
 # ------------------------------------------------------------------------------------- the choice
 
 
-def _choose(now: Visit) -> None:
+def _choose(now: Visit, shown: Shown) -> None:
     choice = now.choice
     state = st.session_state
     state[NETWORK], state[MODE] = choice.network, choice.mode
@@ -113,7 +113,7 @@ def _choose(now: Visit) -> None:
                 now, Choice(choice.network, networks.OWN_KEY, state[FILE])
             ),
         )
-    st.markdown(networks.mode(choice).says)
+    st.markdown(networks.says(choice, shown))
 
 
 def _best(network: str) -> Choice:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from explainer.fcn import registry
-from explainer.fcn.catalogue import NETWORKS, SMALL, Mode, mode_of
+from explainer.fcn.catalogue import FROM_FILE, NETWORKS, SMALL, Mode, mode_of
 from explainer.ui import engine
 from explainer.ui.text import plain
 from explainer.ui.visit import BUNDLED, Choice, Prepared, Shown, Visit
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NETWORK, MODE, FILE = "network", "mode", "weights"
 """Parameters of the address."""
 
-OWN = Mode("A file of your own", "A file from the folder of weights, in one pass.")
+OWN = Mode("A file of your own", FROM_FILE)
 OWN_KEY = "own-file"
 
 VARIABLE = "EXPLAINER_WEIGHTS"
@@ -124,9 +124,16 @@ def title(choice: Choice) -> str:
     return f"{NETWORKS[choice.network].title}, {how if choice.file else how[0].lower() + how[1:]}"
 
 
-def sentence(choice: Choice) -> str:
-    """What the page shows, under its title."""
-    return f"**{plain(title(choice))}.** {mode(choice).says}"
+def says(choice: Choice, shown: Shown | None = None) -> str:
+    """How the network of a choice is run; of a file what was found in it, once it has run."""
+    if shown is not None and shown.choice == choice:
+        return shown.run.says
+    return mode(choice).says
+
+
+def sentence(choice: Choice, shown: Shown | None = None) -> str:
+    """What the page shows, under its title; `shown` as in `says`."""
+    return f"**{plain(title(choice))}.** {says(choice, shown)}"
 
 
 # ------------------------------------------------------------------------------------ running it

@@ -25,7 +25,8 @@ def show() -> None:
     choice = now.choice if networks.ready(now.choice) else BUNDLED
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     _begin(now, photo_source.longest_side(), choice)
-    open_page(SEGMENT, None if choice.bundled else networks.sentence(choice))
+    last = now.known(photo_source.longest_side(), choice) or now.shown
+    heading = open_page(SEGMENT, None if choice.bundled else networks.sentence(choice, last))
     side = photo_source.draw(now)
     # Places of their own for all that is there in some runs only: an element that moves is drawn
     # beside its old self until the run ends, and is made anew.
@@ -42,6 +43,8 @@ def show() -> None:
         try:
             with busy:
                 _segment(now, side, choice, preview)
+            if not choice.bundled:  # what a file holds is known only now
+                heading.markdown(networks.sentence(choice, now.shown), width="content")
         except (ValueError, RuntimeError) as unusable:  # it says what to do
             if isinstance(unusable, ValueError) and not choice.bundled:
                 networks.choose(now, BUNDLED)
@@ -147,9 +150,8 @@ def _preview(photo: Prepared, choice: Choice) -> str:
     picture = f'<img src="{source}" alt="{html.escape(photo.encoded.name)}">'
     network = NETWORKS[choice.network]
     frames = "".join(
-        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">'
-        f"{network.one or f'FCN-{stride}s'}</div>"
-        for stride in network.outputs
+        f'<div class="preview-head" style="aspect-ratio: {width}/{height}">{name}</div>'
+        for name in network.names(networks.mode(choice))
     )
     columns = 1 + len(network.outputs)
     return f'<div class="preview" style="--panels: {columns}">{picture}{frames}</div>'
@@ -166,5 +168,3 @@ def _viewer(shown: Shown) -> None:
     if not shown.choice.bundled:
         names.append(f"**{plain(shown.run.title)}**")
     st.caption(" · ".join([*names, line, *shown.photo.notes]))
-    if shown.choice.file is not None:
-        st.caption(plain(shown.run.says))

@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from explainer.fcn.catalogue import SKIP_NAMES
 from explainer.fcn.compare import change_map, compare, sentences
 from explainer.fcn.render import jpeg
 from explainer.ui import downloads, network_view, snippets
@@ -72,8 +73,6 @@ def _changes(shown: Shown) -> None:
 
 def _lattices(shown: Shown) -> str:
     """Why the outputs differ: how few places each of them computes scores at."""
-    from explainer.fcn.result import SKIP_NAMES  # imports PyTorch too
-
     scores = shown.result.scores
     coarse, *finer = sorted(scores, reverse=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 from streamlit import config
+from streamlit.delta_generator import DeltaGenerator
 
 from explainer.ui.lessons import OVERVIEW, Lesson, sections
 from explainer.ui.uploads import MAX_MEGABYTES, expect_broken_uploads, keep_in_memory
@@ -25,12 +26,15 @@ _STYLE = Path(__file__).with_name("shell.css").read_text(encoding="utf-8")
 _ICON = Path(__file__).with_name("icon.svg")
 
 
-def open_page(lesson: Lesson, sentence: str | None = None) -> None:
+def open_page(lesson: Lesson, sentence: str | None = None) -> DeltaGenerator:
     """Draw the frame of a lesson's page; the first call of its script.
 
     Args:
         lesson: whose page it is.
         sentence: what to see, where the lesson's own does not hold.
+
+    Returns:
+        The sentence's place: its `markdown` replaces the sentence.
     """
     _settle()
     st.set_page_config(
@@ -43,7 +47,7 @@ def open_page(lesson: Lesson, sentence: str | None = None) -> None:
     _sidebar(lesson)
     with st.container(key="shell_title", horizontal=True, vertical_alignment="bottom"):
         st.title(lesson.title, anchor=False, width="content")
-        st.markdown(sentence or lesson.sentence, width="content")
+        return st.markdown(sentence or lesson.sentence, width="content")
 
 
 def _settle() -> None:

@@ -155,7 +155,7 @@ def test_run(photo: Path, tmp_path: Path, capsys: Output) -> None:
     arguments = [str(photo), "--out", str(out), "--network", "fcn-vgg16", "--device", "cpu"]
     assert main([*arguments, "--weights", str(weights)]) == 0
     printed, complained = capsys.readouterr()
-    assert complained.startswith("FCN-VGG16, mine.pth: The weights of mine.pth, in one pass.")
+    assert complained.startswith("FCN-VGG16, mine.pth: In one pass.")
     assert printed.startswith(f"{photo}: ")
     assert sorted(p.name for p in out.iterdir()) == ["photo.16s.png", "photo.32s.png", "photo.png"]
     assert main([*arguments, "--mode", "untrained"]) == 0

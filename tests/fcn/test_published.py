@@ -153,7 +153,7 @@ def test_sizes_at_500():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [(1, 1), (33, 500), (375, 500), (511, 1)])
+@pytest.mark.parametrize("size", [(1, 1), (28, 30), (33, 500), (61, 29), (375, 500), (511, 1)])
 def test_the_network_has_these_sizes(name, size):
     network = meta(name)
     scores = network(torch.empty(1, 3, *size, device="meta"))
@@ -244,10 +244,17 @@ def test_equal_to_the_release(stride, size):
         assert all(1 <= len(part.cells) <= 9 for part in ledger.parts)
 
 
-def test_alexnet_is_the_release():
+@pytest.mark.parametrize("size", [(20, 33), (30, 29)])  # the second needs the map's last row
+@pytest.mark.parametrize("learned", [False, True])
+def test_alexnet_is_the_release(size, learned):
+    height, width = size
     state = release(32, name="fcn-alexnet")
     network = with_weights(state, "fcn-alexnet", (32,))
-    photo = 100 * torch.randn(1, 3, 20, 33, generator=torch.Generator().manual_seed(1))
+    upscore = dense(63)
+    if learned:
+        upscore += torch.randn(upscore.shape, generator=torch.Generator().manual_seed(2)) / 20
+        network.learned["upscore"] = torch.nn.Parameter(upscore, requires_grad=False)
+    photo = 100 * torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
 
     def conv(x: Tensor, name: str, **settings: Any) -> Tensor:
         return F.relu(F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], **settings))
@@ -267,8 +274,9 @@ def test_alexnet_is_the_release():
         x = pool(conv(x, "conv5", padding=1, groups=2))
         x = conv(conv(x, "fc6"), "fc7")
         x = F.conv2d(x, state["score_fr.weight"], state["score_fr.bias"])
-        x = F.conv_transpose2d(x, dense(63), stride=32)[..., 18 : 18 + 20, 18 : 18 + 33]
-        found = network.output(network(photo), 20, 33)
+        x = F.conv_transpose2d(x, upscore, stride=32)
+        x = x[..., 18 : 18 + height, 18 : 18 + width]
+        found = network.output(network(photo), height, width)
     torch.testing.assert_close(found, x, rtol=0, atol=1e-5 * float(x.abs().max()))
 
 

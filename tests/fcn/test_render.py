@@ -234,6 +234,21 @@ def test_pictures_of_their_own_size_are_the_pixels_themselves(height: int, width
     assert (sheet[:, -8:] == 255).all()  # nothing runs over the margin
 
 
+def test_long_names_keep_narrow_pictures_apart() -> None:
+    photo = np.random.default_rng(0).integers(1, 250, (300, 90, 3), np.uint8)
+    labels = {stride: disc(300, 90, stride // 2) for stride in (32, 16, 8)}
+    names = {32: "FCN-8s without skips", 16: "FCN-8s without pool3", 8: "FCN-8s"}
+    short, long = (
+        np.asarray(panel(photo, labels, own_size=True, names=given)) for given in (None, names)
+    )
+    steps = [
+        found(sheet, overlay(photo, labels[16]))[1] - found(sheet, overlay(photo, labels[32]))[1]
+        for sheet in (short, long)
+    ]
+    assert steps[1] > 1.5 * steps[0]
+    assert (long[:, -8:] == 255).all()
+
+
 def found(sheet: NDArray[np.uint8], picture: NDArray[np.uint8]) -> tuple[int, int]:
     """Where (row, column) a picture lies in a sheet, pixel by pixel."""
     height, width = picture.shape[:2]

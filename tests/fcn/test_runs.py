@@ -60,6 +60,7 @@ def test_as_published_each_output_is_that_of_its_own_net(folder):
     assert run.finest is run.results[8]
     assert (run.height, run.width, run.device) == (40, 57, "cpu")
     assert run.title == "FCN-VGG16, as published"
+    assert run.names == {32: "FCN-32s", 16: "FCN-16s", 8: "FCN-8s"}
     assert "trunks differ" in run.says
 
 
@@ -68,6 +69,7 @@ def test_skips_left_out_is_one_pass_of_the_finest_net(folder):
     assert_labels(run.labels[8], labels_of(8, seed=8))
     assert run.results[32] is run.results[16] is run.results[8]
     assert "ablation" in run.says
+    assert list(run.names.values()) == ["FCN-8s without skips", "FCN-8s without pool3", "FCN-8s"]
     # The coarser outputs are those of the coarser nets with these weights.
     state = release(8, seed=8)
     finer = ("score_pool3.weight", "score_pool3.bias", "upscore_pool4.weight", "upscore8.weight")
@@ -115,6 +117,7 @@ def test_the_imagenet_trunk(folder):
     run = runner(PHOTO)
     assert "labels mean nothing" in run.says
     assert run.labels[8].shape == (40, 57)
+    assert run.name(32) == "FCN-32s", "random scores are nobody's ablation"
 
 
 @pytest.mark.parametrize("network", ["fcn-vgg16", "fcn-googlenet"])
@@ -134,7 +137,7 @@ def test_untrained(network):
     assert ledger.total == pytest.approx(run.finest.logits(3, 50)[min(runner.outputs)][2])
 
 
-@pytest.mark.parametrize(("stride", "words"), [(32, "in one pass.$"), (8, "leave its skips out")])
+@pytest.mark.parametrize(("stride", "words"), [(32, "In one pass.$"), (8, "leave its skips out")])
 def test_a_file_of_ones_own(stride, words, tmp_path):
     weights = pth(tmp_path / "mine.pth", release(stride, seed=1))
     runner = load("fcn-vgg16", weights=weights, folder=tmp_path)
@@ -143,13 +146,15 @@ def test_a_file_of_ones_own(stride, words, tmp_path):
     assert_labels(run.labels[stride], labels_of(stride, seed=1))
     with pytest.raises(ValueError, match=words):
         raise ValueError(run.says)
+    assert run.name(stride) == f"FCN-{stride}s"
+    assert all("without" in run.name(coarser) for coarser in run.outputs[:-1])
 
 
 def test_a_trunk_of_ones_own(tmp_path):
     weights = pth(tmp_path / "mine.pth", torchvision(release()))
     runner = load("fcn-vgg16", weights=weights)
     assert not runner.trained
-    assert "no score layers" in runner.says
+    assert "No score layers" in runner.says
 
 
 def test_learned_upsampling_has_one_output(tmp_path):
@@ -158,6 +163,7 @@ def test_learned_upsampling_has_one_output(tmp_path):
     state["upscore8.weight"] += 0.05 * torch.randn_like(state["upscore8.weight"])
     runner = load("fcn-vgg16", weights=pth(tmp_path / "l.pth", state))
     assert runner.outputs == (8,)
+    assert runner.says == "In one pass.", "there is no output that leaves a skip out"
     run = runner(PHOTO)
     batch = Prepared.CAFFE(torch.from_numpy(PHOTO).permute(2, 0, 1)[None])
     with torch.inference_mode():

@@ -23,6 +23,7 @@ from explainer.ui import networks, snippets
 from explainer.ui.networks import Downloads, is_local, parse
 from explainer.ui.visit import BUNDLED, Choice, Visit
 from tests.fcn.conftest import as_caffemodel, release, thin, unsigned
+from tests.fcn.test_checkpoints import torchvision
 from tests.fcn.test_registry import DATA, MD5, Host, serve
 
 __all__ = ["serve", "thin", "unsigned"]  # fixtures
@@ -179,6 +180,11 @@ def test_as_published_is_three_passes(visit_page, published):
     assert again.run.passes == 1
     assert app.query_params["mode"] == "skips-left-out"
     assert "ablation" in said(app)
+    app.segmented_control(key="view").set_value("Download").run()
+    ablated = ["FCN-8s without skips", "FCN-8s without pool3", "FCN-8s"]
+    assert app.segmented_control(key="download_stride_3").options == ablated
+    app.segmented_control(key="view").set_value("What changed").run()
+    assert "From FCN-8s without skips to FCN-8s" in [head.value for head in app.subheader]
     np.testing.assert_array_equal(again.run.labels[8], shown.run.labels[8])
     assert (again.run.labels[32] != shown.run.labels[32]).any()
 
@@ -450,6 +456,23 @@ def test_a_file_of_ones_own_is_copied_and_run(tmp_path, cache):
     (tmp_path / "fcn8s_from_caffe.pth").write_bytes((tmp_path / "mine.pth").read_bytes())
     with pytest.raises(FileError, match="name of a published file, but its checksum differs"):
         networks.take(tmp_path / "fcn8s_from_caffe.pth", "fcn-vgg16")
+
+
+@pytest.mark.usefixtures("thin")
+def test_what_was_found_in_a_file_of_ones_own_stands_where_the_class_looks(visit_page, cache):
+    def heading(app: AppTest) -> str:
+        return next(text.value for text in app.markdown if text.value.startswith("**FCN"))
+
+    torch.save(torchvision(release()), cache / "trunk.pth")
+    torch.save(release(8, seed=5), cache / "mine.pth")
+    app = visit_page(network="fcn-vgg16", mode="own-file", weights="trunk.pth", view="The network")
+    assert "the labels mean nothing" in heading(app), "in the run that read the file"
+    app.run()
+    assert "the labels mean nothing" in heading(app)
+    app.selectbox(key="chosen_file").set_value("mine.pth").run()
+    assert not app.exception, app.exception
+    assert heading(app).startswith(r"**FCN\-VGG16, mine\.pth.**")
+    assert "mean nothing" not in said(app), "nor in the section below"
 
 
 @pytest.mark.usefixtures("thin", "unsigned")

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from explainer.fcn.catalogue import SKIP_NAMES
 from explainer.fcn.geometry import PIXELS, Lattice, bilinear_upsampling
-from explainer.fcn.result import SKIP_NAMES, Ledger, ScoreMap, Segmentation
+from explainer.fcn.result import Ledger, ScoreMap, Segmentation
 from explainer.fcn.voc import PALETTE
 
 BACKGROUND = 0
