@@ -620,6 +620,12 @@ def _reason(error: Exception) -> str:
     return str(text)
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """Foreign text for a sentence: one line without control characters, cut to a length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def _room(folder: Path, needed: int) -> None:
     """Does nothing where there is room.
 
