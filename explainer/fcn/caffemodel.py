@@ -120,6 +120,8 @@ class _Reader:
             raise CaffemodelError("a blob has no numbers")
         if shape is None:
             shape = old_shape if is_old else [numbers.size]
+        if any(size >= 2**63 for size in shape):
+            raise CaffemodelError("a blob has a negative size")
         if prod(shape) != numbers.size:
             raise CaffemodelError(f"a blob of shape {shape} has {numbers.size} numbers")
         return numbers.reshape(shape)

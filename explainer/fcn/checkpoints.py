@@ -1,8 +1,8 @@
 """Weights from files of other projects, in the names and shapes of `explainer.fcn.published`.
 
 Read are a .caffemodel (`explainer.fcn.caffemodel`), a .pth of PyTorch and .safetensors, told by
-content. Nothing in a file is run: a .pth is unpickled with `weights_only=True`, which knows tensors
-and containers and refuses everything else.
+content. Nothing in a file is run: of a .pth (`explainer.fcn.pth`) only tensors and what holds them
+are understood, and everything else is refused.
 
 Understood are the names of the authors' release, which the PyTorch conversions share, those of
 torchvision's VGG16, an ImageNet classifier whose linear layers become convolutions, and those of
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from explainer.fcn.caffemodel import CaffemodelError, read_caffemodel
 from explainer.fcn.geometry import Upsampling
+from explainer.fcn.pth import PthError, read_pth
 from explainer.fcn.published import (
     CLASSES,
     DEFINITIONS,
@@ -33,6 +33,7 @@ from explainer.fcn.published import (
     build,
     initialise,
 )
+from explainer.fcn.registry import one_line
 from explainer.fcn.resnet import FCNResNet50, folded, torchvision_names
 from explainer.fcn.weights import WeightsError
 
@@ -51,8 +52,8 @@ TORCHVISION_VGG16 = {
 }
 """torchvision's names of the layers of VGG16, and the release's."""
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Under these keys training scripts keep the weights, beside the state of the optimiser."""
+PYTORCH = (".pth", ".pt", ".safetensors")
+"""How the names of files end that are told by their first bytes."""
 
 FINAL_UPSCORES = ("upscore", "upscore8", "upscore16")
 
@@ -108,7 +109,7 @@ def read(path: Path) -> Values:
                 "it is a web page: what was saved is not the file but a page about it"
             )
         if head.startswith(b"PK\x03\x04") or (head[:1] == b"\x80" and head[1:2] <= b"\x05"):
-            return _pth(path, zipped=head.startswith(b"PK"))
+            return read_pth(path)
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
             return load_file(path)
         return {
@@ -116,32 +117,20 @@ def read(path: Path) -> Values:
             for layer, blobs in read_caffemodel(path).items()
             for part, blob in zip(("weight", "bias"), blobs, strict=False)
         }
-    except (WeightsError, CaffemodelError) as error:
-        raise WeightsError(f"{path.name} cannot be used: {error}") from None
+    except CaffemodelError as error:
+        reason = one_line(str(error))
+        if size and path.suffix in PYTORCH:
+            reason = (
+                f"its content is no {path.suffix} file's: it must be one that PyTorch or "
+                "safetensors wrote, or a .caffemodel"
+            )
+        raise WeightsError(f"{path.name} cannot be used: {reason}") from None
+    except (WeightsError, PthError) as error:
+        raise WeightsError(f"{path.name} cannot be used: {one_line(str(error))}") from None
     except Exception as error:
-        # Unpickling, zip and safetensors each raise errors of their own for a damaged file; after
-        # their first sentence comes advice, partly to trust the file.
-        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise WeightsError(
-            f"{path.name} is damaged, cut short, or holds more than weights ({reason[:200]})"
-        ) from None
-
-
-def _pth(path: Path, zipped: bool) -> Values:
-    # Files written before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
-    found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    if isinstance(found, dict):
-        found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), dict)), found)
-    if not isinstance(found, dict):
-        raise WeightsError("it holds no weights by name")
-    tensors = {
-        str(name).removeprefix("module."): value
-        for name, value in found.items()
-        if isinstance(value, Tensor)
-    }
-    if not tensors:
-        raise WeightsError("it holds no weights by name")
-    return tensors
+        # safetensors and the system each raise errors of their own for a damaged file.
+        reason = one_line(str(error)) or type(error).__name__
+        raise WeightsError(f"{path.name} is damaged, or cut short ({reason})") from None
 
 
 def load(path: Path, name: str = "fcn-vgg16", dtype: torch.dtype = torch.float32) -> Loaded:

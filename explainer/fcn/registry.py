@@ -576,7 +576,7 @@ def _download(
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
             return  # nothing is missing, or what is there is wrong: the checksum tells
-        raise _HostError(f"answers {error.code} {error.reason}") from None
+        raise _HostError(f"answers {error.code} {one_line(str(error.reason), 80)}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _HostError(_reason(error)) from None
     with response:
@@ -586,7 +586,8 @@ def _download(
         if response.status != http.HTTPStatus.PARTIAL_CONTENT and start:
             start = 0
         length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdecimal() else None
+        # A number of thousands of digits is none that a file has, and int() refuses it.
+        total = start + int(length) if length.isdecimal() and len(length) <= 18 else None
         most = file.size * 5 // 4 + MEGABYTE
         if total is not None and total > most:
             raise _HostError(f"has a file of {_mb(total)} instead of about {_mb(file.size)}")
@@ -617,7 +618,13 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, TimeoutError):
         return f"did not answer for {TIMEOUT} seconds"
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return str(text)
+    return one_line(str(text))
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """Foreign text for a sentence: one line without control characters, cut to a length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _room(folder: Path, needed: int) -> None:

@@ -249,11 +249,12 @@ class Harmful:
 def test_no_code_in_a_file_is_run(legacy, tmp_path, monkeypatch):
     monkeypatch.setenv("HARM", str(tmp_path / "harm"))
     path = pth(tmp_path / "evil.pth", {"conv1_1.weight": Harmful()}, legacy)
-    with pytest.raises(WeightsError, match=r"evil\.pth is damaged, cut short, or holds more"):
+    with pytest.raises(WeightsError, match=r"evil\.pth cannot be used: it holds more than weights"):
         load(path)
-    path.write_bytes(pickle.dumps(Harmful()))
-    with pytest.raises(WeightsError, match=r"evil\.pth"):
-        load(path)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        path.write_bytes(pickle.dumps(Harmful(), protocol))
+        with pytest.raises(WeightsError, match=r"evil\.pth"):
+            load(path)
     assert not (tmp_path / "harm").exists()
 
 
@@ -283,6 +284,23 @@ def test_cut_files(form, tmp_path):
 def test_other_files(data, words, written: Write):
     with pytest.raises(WeightsError, match=words):
         load(written("file", data))
+
+
+@pytest.mark.parametrize("data", [b"just text", b"\x89PNG\r\n\x1a\n" + bytes(100)])
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_the_wrong_content_under_a_name(data, suffix, written: Write):
+    says = f"its content is no {suffix} file's: it must be one that PyTorch or safetensors wrote"
+    with pytest.raises(WeightsError, match=says):
+        load(written(f"file{suffix}", data))
+
+
+def test_what_a_file_says_stays_one_short_line(written: Write):
+    name = "a\n\x1b[31m" + "b" * 200
+    data = caffemodel({name: (np.ones(1, np.float32),)})
+    with pytest.raises(WeightsError) as caught:
+        load(written("file.caffemodel", data + data))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, torch.zeros(3)])
@@ -318,16 +336,16 @@ def test_untrained():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize("form", ["safetensors", "caffemodel"])
+@pytest.mark.parametrize("form", ["safetensors", "caffemodel", "pth", "pth legacy"])
 def test_memory_at_full_size(form, tmp_path):
     """538 MB on disk become 269 in bf16, and on the way at most one layer more in fp32."""
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in PublishedFCN().state_dict().items()}
     path = tmp_path / form
-    if form == "safetensors":
-        save_file({key: torch.full(shape, 0.5) for key, shape in shapes.items()}, path)
-    else:
+    if form == "caffemodel":
         write_caffemodel(path, {key: tuple(shape) for key, shape in shapes.items()})
+    else:
+        as_file(form, {key: torch.full(shape, 0.5) for key, shape in shapes.items()}, tmp_path)
     assert path.stat().st_size == pytest.approx(134_362_751 * 4, rel=1e-3)
     before, most, done = anonymous(), 0, threading.Event()
 

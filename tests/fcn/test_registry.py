@@ -43,7 +43,8 @@ class Host:
     ranges: bool = True
     stops_after: int | None = None
     kind: str = "application/octet-stream"
-    says_length: bool = True
+    length: str | None = ""
+    reason: str | None = None
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -59,14 +60,20 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(host.data) and start:
             self.send_error(416)
             return
+        if host.status == 302:
+            self.send_response(302)
+            self.send_header("Location", "/weights")
+            self.end_headers()
+            return
         if host.status != 200:
-            self.send_error(host.status)
+            self.send_response(host.status, host.reason)
+            self.end_headers()
             return
         body = host.data[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", host.kind)
-        if host.says_length:
-            self.send_header("Content-Length", str(len(body)))
+        if host.length is not None:
+            self.send_header("Content-Length", host.length or str(len(body)))
         self.end_headers()
         self.wfile.write(body if host.stops_after is None else body[: host.stops_after])
 
@@ -149,15 +156,22 @@ def test_the_second_host_goes_on(serve, tmp_path):
         ({"data": DATA[::-1]}, "sent another file"),
         ({"kind": "text/html; charset=utf-8", "data": b"<html>"}, "a web page"),
         ({"data": 3 * DATA}, "has a file of 3 MB instead of about 1 MB"),
-        ({"data": 3 * DATA, "says_length": False}, "sends more than"),
+        ({"data": 3 * DATA, "length": None}, "sends more than"),
+        ({"data": 3 * DATA, "length": "9" * 5000}, "sends more than"),
+        ({"status": 302}, "answers 302 The HTTP server returned a redirect error"),
+        ({"status": 404, "reason": "a\x1b[31m\tb" + "c" * 500}, r"answers 404 a \[31m bc+…"),
         ({"data": DATA[:-1]}, "sent another file"),
         ({"data": b""}, "sent another file"),
     ],
 )
 def test_a_host_that_fails_and_one_that_does_not(serve, tmp_path, behaviour, words):
     bad = serve(**behaviour)
-    with pytest.raises(FileError, match=f"Net could not be downloaded .*127.0.0.1: .*{words}"):
+    with pytest.raises(
+        FileError, match=f"Net could not be downloaded .*127.0.0.1: .*{words}"
+    ) as caught:
         fetch(checkpoint(bad), tmp_path / "alone")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
     assert not (tmp_path / "alone" / "w.pth").exists()
     assert fetch(checkpoint(bad, serve()), tmp_path / "both").read_bytes() == DATA
     assert names(tmp_path / "both") == ["w.pth"]
