@@ -73,7 +73,7 @@ def test_numbers_as_people_type_them(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", ",", "1e3", "10000", "9999.5", "0.33333", "1/2", "½5", "½½", "1.½", "1,2,3", "+1", "∞"],
+    ["", "-", ",", "1e3", "10000", "9999.5", "0.33333", "1/2", "½5", "½½", "1.½", "1,2,3", "+1"],
 )
 def test_what_is_none_of_the_accepted_numbers(text):
     assert values.number(text) is None

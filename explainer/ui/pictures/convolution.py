@@ -163,9 +163,7 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
     drawn = [
-        padded_grid(
-            A, x, state.cell_names if state.letters else None, editable=not state.letters
-        ),
+        padded_grid(A, x, state.cell_names if state.letters else None, editable=not state.letters),
         grid(
             "kernel",
             "kernel",
