@@ -142,6 +142,8 @@ def _files(now: Visit) -> None:
             f"{next(iter(missing))}`. Untrained, the network runs at once.",
             icon=":material/lock:",
         )
+    elif missing and (unusable := networks.unusable(choice)):
+        st.error(plain(unusable), icon=":material/error:")
     elif missing:
         _offer(missing, queue)
     if allowed and not queue.waiting:

@@ -118,6 +118,32 @@ def ready(choice: Choice) -> bool:
     return not mode(choice).missing()
 
 
+def unusable(choice: Choice) -> str:
+    """Why a published file of a choice that is there cannot be used, in a sentence; else empty.
+
+    Before the others are downloaded: they would be of no use beside it.
+    """
+    for key in mode(choice).checkpoints:
+        found = registry.find(registry.CHECKPOINTS[key])
+        if found is None:
+            continue
+        with suppress(OSError):  # gone since: it is missing, then
+            stat = found[1].stat()
+            if why := _refused(key, str(found[1]), stat.st_mtime_ns, stat.st_size):
+                return why
+    return ""
+
+
+@st.cache_data(max_entries=32, show_spinner="Checking the files that are here")
+def _refused(key: str, path: str, modified: int, size: int) -> str:
+    """Why a checkpoint's file is refused; its checksum takes seconds, so once for a file."""
+    try:
+        registry.verified(registry.CHECKPOINTS[key], Path(path).parent)
+    except registry.FileError as error:
+        return str(error)
+    return ""
+
+
 def title(choice: Choice) -> str:
     """Such as "FCN-VGG16, as published"."""
     how = choice.file or mode(choice).title

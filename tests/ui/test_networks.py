@@ -255,6 +255,19 @@ def test_a_published_name_with_another_content(visit_page, cache):
     assert shown.choice == BUNDLED
 
 
+def test_a_wrong_file_is_told_before_the_others_are_downloaded(visit_page, cache, monkeypatch):
+    monkeypatch.setenv(networks.VARIABLE, "anyone")
+    wrong = cache / CHECKPOINTS["fcn8s"].files[0].name
+    wrong.write_bytes(b"something else")
+    app = visit_page(network="fcn-vgg16", mode="as-published", view="The network")
+    assert "checksum differs" in app.error[0].value
+    assert "download_weights" not in [button.key for button in app.button]
+    wrong.unlink()
+    app = visit_page(network="fcn-vgg16", mode="as-published", view="The network")
+    assert not app.error
+    assert app.button(key="download_weights")
+
+
 # ------------------------------------------------------------------------- one network in memory
 
 
