@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from explainer.fcn import registry
 from explainer.fcn.catalogue import NETWORKS, SMALL, mode_of
 from explainer.fcn.photo import Limits, PhotoError, decode
-from explainer.fcn.render import BACKGROUND, class_shares, label_png, panel, percent, png
+from explainer.fcn.render import found, label_png, panel, percent, png
 
 if TYPE_CHECKING:
     from explainer.fcn.runs import Runner
@@ -36,9 +36,6 @@ examples:
 
 exit status: 0 all done, 1 some photos failed or no download, 2 wrong use, 130 interrupted
 """
-
-_LEAST_SHARE = 0.005
-"""Classes below this share of the pixels are left out of the printed line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -323,15 +320,15 @@ def _segment(
     for stride, contents in (files | {None: png(sheet)}).items():
         targets[stride].write_bytes(contents)
     drawn = time.perf_counter()
-    found = [
-        f"{result.classes[label]} {percent(share)}"
-        for label, share in class_shares(finest).items()
-        if label != BACKGROUND and share >= _LEAST_SHARE
+    classes = [
+        f"{result.classes[label]} {percent(share)}" for label, share in found(finest).items()
     ]
     stages = {"decode": decoded - start, "forward": segmented - decoded, "draw": drawn - segmented}
     times = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in stages.items())
     notes = "".join(f" {note}" for note in photo.notes)
-    return f"{', '.join(found) or 'nothing found'} ({times}; at {seen_at}) → {targets[None]}{notes}"
+    return (
+        f"{', '.join(classes) or 'nothing found'} ({times}; at {seen_at}) → {targets[None]}{notes}"
+    )
 
 
 def _read(path: Path) -> bytes:

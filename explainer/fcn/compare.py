@@ -6,16 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explainer.fcn.render import percent
+from explainer.fcn.render import LEAST_SHARE, percent
 from explainer.fcn.voc import PALETTE
 
 Labels = NDArray[np.uint8]
 
 OUTLINE_WIDTH = 5
 """Pixels on both sides of an outline that count as near it, as in the evaluation."""
-
-LEAST_SHARE = 0.001
-"""A class on fewer of the pixels is a speck that nobody would call found."""
 
 HATCH_PERIOD = 8
 

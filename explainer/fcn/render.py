@@ -12,6 +12,7 @@ from explainer.fcn.catalogue import output_name
 from explainer.fcn.voc import CLASSES, PALETTE
 
 BACKGROUND = 0
+LEAST_SHARE = 0.005
 
 
 def png(picture: Image.Image | NDArray[np.uint8]) -> bytes:
@@ -64,6 +65,18 @@ def class_shares(labels: NDArray[np.uint8]) -> dict[int, float]:
     counts = np.array(Image.fromarray(np.ascontiguousarray(labels)).histogram())
     found = sorted(np.flatnonzero(counts).tolist(), key=lambda label: (-counts[label], label))
     return {label: float(counts[label] / labels.size) for label in found}
+
+
+def found(labels: NDArray[np.uint8]) -> dict[int, float]:
+    """The classes, but for the background, that a photo shows, with their share; the largest first.
+
+    A class on less than `LEAST_SHARE` of the pixels is a speck that nobody would call found.
+    """
+    return {
+        label: share
+        for label, share in class_shares(labels).items()
+        if label != BACKGROUND and share >= LEAST_SHARE
+    }
 
 
 def overlay(

@@ -84,6 +84,8 @@ def draw(now: Visit) -> int:
             key=SIDE,
             bind="query-params",
             required=True,
+            on_change=_go_on,
+            args=(now,),
             help="The network gets the photo at most this many pixels long; never enlarged.",
         )
     return side
@@ -99,6 +101,11 @@ def camera_allowed(url: str | None) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _go_on(now: Visit) -> None:
+    """What was wrong with a file has been read."""
+    now.error = ""
 
 
 def _open_sample(now: Visit, name: str) -> None:

@@ -3,6 +3,7 @@
 import html
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import streamlit as st
 from PIL import Image
@@ -113,8 +114,12 @@ def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
     """The chosen photo, decoded anew only where the last one decoded is another."""
     last = now.prepared
     if last is None or last.side != side or last.encoded.digest != chosen.digest:
-        last = now.prepared = prepare(chosen, side)
-    return last
+        now.prepared = prepare(chosen, side)
+    elif last.encoded != chosen:  # the same bytes, under another name
+        now.prepared = replace(last, encoded=chosen)
+    else:
+        return last
+    return now.prepared
 
 
 def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> None:
@@ -160,6 +165,7 @@ def _preview(photo: Prepared, choice: Choice) -> str:
 def _viewer(shown: Shown) -> None:
     # Imports PyTorch, which the page that is still waiting for its first result must not.
     from explainer.components.segment_viewer import segment_viewer
+    from explainer.fcn.render import LEAST_SHARE, found, percent
 
     began = time.perf_counter()
     segment_viewer(shown.run, shown.photo.pixels, key="viewer")
@@ -167,4 +173,7 @@ def _viewer(shown: Shown) -> None:
     names = [f"**{plain(shown.photo.encoded.name)}**"]
     if not shown.choice.bundled:
         names.append(f"**{plain(shown.run.title)}**")
+    if not any(map(found, shown.run.labels.values())):
+        least = percent(LEAST_SHARE)
+        names.append(f"**Nothing found**: no class covers {least} of the photo")
     st.caption(" · ".join([*names, line, *shown.photo.notes]))

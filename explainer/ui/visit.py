@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -130,7 +130,15 @@ class Visit:
 
     def known(self, side: int, choice: Choice) -> Shown | None:
         """The result of a network for the chosen photo, if it is one of those remembered."""
-        return None if self.chosen is None else self.results.get((self.chosen.digest, side, choice))
+        if self.chosen is None:
+            return None
+        found = self.results.get((self.chosen.digest, side, choice))
+        if found is None or found.photo.encoded == self.chosen:
+            return found
+        # The same bytes, under another name.
+        renamed = replace(found, photo=replace(found.photo, encoded=self.chosen))
+        self.remember(renamed)
+        return renamed
 
     def remember(self, shown: Shown) -> None:
         self.results[shown.photo.encoded.digest, shown.photo.side, shown.choice] = shown

@@ -71,6 +71,14 @@ def test_back_and_forward_show_what_was_there(
     assert not console_errors
 
 
+def test_the_keyboard_skips_the_closed_sidebar(lesson: Page):
+    lesson.evaluate("() => document.activeElement.blur()")
+    sidebar = "() => document.activeElement.closest('[data-testid=stSidebar]') !== null"
+    for _ in range(4):
+        lesson.keyboard.press("Tab")
+        assert not lesson.evaluate(sidebar)
+
+
 def test_an_example_tells_what_it_is_and_keeps_the_focus(lesson: Page, console_errors: list):
     example = lesson.get_by_role("button", name="2×6", exact=True)
     assert help_of(example) == "none"

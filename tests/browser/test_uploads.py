@@ -143,5 +143,9 @@ def test_a_file_above_the_cap_is_refused_before_it_is_sent(
     with huge.open("wb") as file:
         file.truncate(33 * MEGABYTE)
     upload(page, huge)
-    expect(page.get_by_text(re.compile(r"32(\.0)? ?MB or smaller")).first).to_be_visible()
+    refusal = page.get_by_text(re.compile(r"32(\.0)? ?MB or smaller")).first
+    expect(refusal).to_be_visible()
+    box = refusal.bounding_box()
+    assert box is not None
+    assert box["width"] > 80  # Streamlit's own is one pixel, for screen readers
     assert not [url for url in requests[before:] if "upload_file" in url]

@@ -37,10 +37,10 @@ def test_equal_maps_say_so():
 def test_shares_and_transitions_are_counted():
     before, after = square(), square()
     after[5:15, 5:7] = 0  # 20 pixels of the cat's left edge
-    after[0, 39] = CHAIR  # one pixel far away, in the corner
+    after[0, 36:] = CHAIR  # four pixels far away, in the corner
     comparison = compare(before, after)
-    assert comparison.changed == 21 / 800
-    assert comparison.transitions == (Transition(CAT, 0, 20 / 800), Transition(0, CHAIR, 1 / 800))
+    assert comparison.changed == 24 / 800
+    assert comparison.transitions == (Transition(CAT, 0, 20 / 800), Transition(0, CHAIR, 4 / 800))
     assert comparison.gained == (CHAIR,)
     assert comparison.lost == ()
 
@@ -48,9 +48,9 @@ def test_shares_and_transitions_are_counted():
 def test_a_speck_is_not_called_found():
     before = np.zeros((100, 100), np.uint8)
     after = before.copy()
-    after[0, :9] = CHAIR
+    after[0, :49] = CHAIR
     assert compare(before, after).gained == ()
-    after[0, 9] = CHAIR  # the tenth pixel makes it one in a thousand
+    after[0, 49] = CHAIR  # the fiftieth pixel makes it one in two hundred
     assert compare(before, after).gained == (CHAIR,)
     assert compare(after, before).lost == (CHAIR,)
 
@@ -76,13 +76,13 @@ def test_outline_band_is_width_pixels_on_both_sides():
 def test_sentences_name_what_changed():
     before, after = square(), square()
     after[5:15, 5:7] = 0
-    after[0, :3] = CHAIR
-    before[19, 0] = DOG
+    after[0, :4] = CHAIR
+    before[19, 36:] = DOG  # where afterwards there is no outline
     text = " ".join(sentences(compare(before, after), CLASSES, most=2))
     assert text == (
-        "FCN-8s gives 3.0 % of the pixels another class than FCN-32s does; 95.8 % of those lie "
+        "FCN-8s gives 3.5 % of the pixels another class than FCN-32s does; 85.7 % of those lie "
         "within 5 pixels of an outline. The biggest changes: cat → background (2.5 % of the "
-        "photo), background → chair (0.4 % of the photo). Only FCN-8s finds chair. Only FCN-32s "
+        "photo), background → chair (0.5 % of the photo). Only FCN-8s finds chair. Only FCN-32s "
         "finds dog."
     )
 

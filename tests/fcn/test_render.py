@@ -7,6 +7,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from explainer.fcn import render
 from explainer.fcn.photo import decode
 from explainer.fcn.render import (
     class_shares,
@@ -90,6 +91,14 @@ def test_class_shares() -> None:
     labels = np.array([[0, 0, 8, 8], [8, 15, 8, 8]], np.uint8)
     assert class_shares(labels) == {8: 5 / 8, 0: 2 / 8, 15: 1 / 8}
     assert list(class_shares(labels)) == [8, 0, 15]
+
+
+def test_specks_and_the_background_are_not_found() -> None:
+    labels = np.zeros((20, 50), np.uint8)
+    labels[0, :5] = 8
+    labels[1, :4] = 15
+    assert render.found(labels) == {8: 0.005}
+    assert render.found(np.full((2, 2), 255, np.uint8)) == {255: 1.0}
 
 
 @pytest.mark.parametrize(

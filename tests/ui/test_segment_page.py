@@ -47,6 +47,7 @@ def test_the_first_visit_shows_the_cat_without_any_action(visit_page):
     app = visit_page()
     assert app.title[0].value == "Segment a photo"
     assert "chelsea" in line(app)
+    assert "Nothing found" not in line(app)
     assert "segmented at 451×300 on " in line(app)
     assert not app.error
     assert not app.warning
@@ -56,6 +57,9 @@ def test_the_first_visit_shows_the_cat_without_any_action(visit_page):
 def test_a_link_opens_a_sample(visit_page):
     app = visit_page(photo="rocket")
     assert "rocket" in line(app)
+    # The network knows no rockets, and the page says so instead of naming specks.
+    assert "Nothing found" in line(app)
+    assert "finds" not in " ".join(text.value for text in app.markdown)
     assert chosen(app).sample == "rocket"
     assert app.query_params["photo"] == "rocket"
 
@@ -86,6 +90,23 @@ def test_an_upload_takes_the_place_of_the_sample(visit_page):
     assert app.file_uploader[0].value is None, "the widget keeps no copy"
     app.run()
     assert r"my\_cat\.jpg" in line(app), "it stays when the script runs again"
+
+
+def test_the_same_bytes_under_another_name_have_that_name(visit_page):
+    app = upload(visit_page(), "one", jpeg())
+    upload(app, "two", jpeg())
+    assert "**two**" in line(app)
+    assert "**one**" not in line(app)
+    shown = state(app).shown
+    assert shown is not None
+    assert shown.photo.encoded.name == "two"
+
+
+def test_what_was_wrong_with_a_file_goes_with_the_next_action(visit_page):
+    app = upload(visit_page(), "bad.jpg", b"no photo")
+    assert app.error
+    app.segmented_control(key=photo_source.SIDE).set_value(384).run()
+    assert not app.error
 
 
 def test_the_sample_on_the_screen_is_marked(visit_page):
