@@ -52,9 +52,12 @@ def _train(arguments: argparse.Namespace) -> None:
         sys.exit(f"{checkpoint} exists: continue it with --resume, or choose another --out")
     chosen = recipe(arguments.steps, arguments.batch, arguments.seed)
     device = choose(arguments.device)
-    run = begin(arguments.start, chosen, device)
-    if checkpoint.exists():
-        resume(run, chosen, checkpoint, device)
+    try:
+        run = begin(arguments.start, chosen, device)
+        if checkpoint.exists():
+            resume(run, chosen, checkpoint, device)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     examples = load(arguments.data, ("train", "pseudo"), progress=True)
     examples = taught(examples, arguments.start, out / "teacher.safetensors", device, progress=True)
     saved = time.monotonic()
@@ -69,10 +72,10 @@ def _train(arguments: argparse.Namespace) -> None:
             bar.update()
             bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "32s", "16s", "8s")})
             if time.monotonic() - saved > arguments.save_every:
-                run.save(checkpoint)
+                run.save(checkpoint, chosen)
                 export(run.average.network, out / "weights.safetensors")
                 saved = time.monotonic()
-    run.save(checkpoint)
+    run.save(checkpoint, chosen)
     export(run.average.network, out / "weights.safetensors")
 
 

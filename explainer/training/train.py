@@ -113,9 +113,10 @@ class Run:
         self.network.load_state_dict(state)
         self.average = Average(self.network, self.average.decay)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, recipe: Recipe) -> None:
         """Writes a checkpoint; the old one stays until the new one is complete."""
         state = {
+            "recipe": describe(recipe),
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "updates": self.average.updates,
@@ -191,8 +192,19 @@ def taught(
 
 
 def resume(run: Run, recipe: Recipe, path: Path, device: str) -> None:
-    """Continues from a checkpoint of the same recipe."""
+    """Continues from a checkpoint of the same recipe.
+
+    Raises:
+        ValueError: it is of another recipe.
+    """
     state = torch.load(path, map_location=device, weights_only=True)
+    told, asked = json.loads(state.get("recipe", "{}")), json.loads(describe(recipe))
+    if told != asked:
+        other = [name for name in asked if told.get(name) != asked[name]]
+        raise ValueError(
+            f"{path} was written with other settings ({', '.join(other)}): continue it with "
+            "those that it began with, or begin anew in another folder."
+        )
     run.network.load_state_dict(state["network"])
     run.average.network.load_state_dict(state["average"])
     run.average.updates = state["updates"]
@@ -222,6 +234,9 @@ def train(
         while run.step < stage.steps:
             began = time.perf_counter()
             batch = next(batches)
+            # Dropout, as the crops, follows from seed and number: a resumed run ends the same.
+            torch.manual_seed((recipe.seed << 32) + done)
+            done += 1
             photos = batch.photos.to(device).contiguous(memory_format=torch.channels_last)
             share = _learning_rate(run.step, stage.steps, recipe.warm_up)
             for group in run.optimiser.param_groups:
