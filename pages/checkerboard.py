@@ -212,9 +212,22 @@ def edit(now: pictures.State, what: dict) -> None:
     lesson.edit(CONTROLS, what, kernel=now.kernel_values)
 
 
-def formula(now: pictures.State) -> None:
+MOST_COUNTS = 9
+"""Counts that the formula spells out."""
+
+
+def formula(now: pictures.State, view: str) -> None:
     """How many taps land on a cell, in symbols and with the numbers of the page."""
     k, s = chip("w", now.kernel), chip("w", now.stride)
+    if view == pictures.VIEWS[0] and now.layers > 1:
+        counts = pictures.pattern(now).tolist()
+        few = len(counts) <= MOST_COUNTS
+        listed = ", ".join(map(str, counts)) if few else f"{min(counts)} … {max(counts)}"
+        lesson.formula(
+            f"paths to a cell, along an axis: {chip('w', now.layers)} layers repeat "
+            f"{s}<sup>{now.layers}</sup> = {len(counts)} counts, {chip('y', listed)}"
+        )
+        return
     least, most = now.kernel // now.stride, -(-now.kernel // now.stride)
     taps = chip("y", least) if least == most else f"{chip('y', least)} or {chip('y', most)}"
     lesson.formula(
@@ -251,11 +264,13 @@ def live() -> None:
         else:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))
-            formula(now)
+            formula(now, view)
             code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
             lesson.unfit(w=(inputs.own(now.weights, now.w), shown.kernel_values.shape))
     with right:
         prediction()
+        if view == pictures.VIEWS[0] and now.layers > 1:
+            st.caption("The kernel of one layer:")
         st.markdown(pictures.bars(shown), unsafe_allow_html=True)
     lesson.code(code)
 

@@ -302,6 +302,14 @@ def set_dilations(values: tuple[int, ...]) -> None:
     CONTROLS.set(dilations="" if values == DEFAULT.dilations else pictures.written(values))
 
 
+def one_more(values: tuple[int, ...]) -> None:
+    """Take a stack with one more layer, and as many cells as it sees where there is room."""
+    set_dilations(values)
+    seen = pictures.field(values, CONTROLS["kernel"])
+    if CONTROLS["cells"] < seen <= pictures.MOST_CELLS:
+        CONTROLS.set(cells=seen)
+
+
 def stack_row() -> None:
     """A number for the dilation of every layer, and buttons for one more or one less."""
     now = dilations()
@@ -330,7 +338,7 @@ def stack_row() -> None:
         help="One more layer",
         key="add layer",
         disabled=len(now) == pictures.MOST_LAYERS,
-        on_click=set_dilations,
+        on_click=one_more,
         args=((*now, more),),
     )
     st.button(

@@ -400,9 +400,10 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
         if found.outside_box > 0.005
         else ""
     )
+    through = "" if CONTROLS["average"] else " through its window, the photo's average held still,"
     st.markdown(
         f"Yours holds **{100 * held:.0f} %**. 90 % of what the score of *{found.answer.label}* "
-        f"depends on lies within **{found.radius} px**; a uniform box would need "
+        f"depends on{through} lies within **{found.radius} px**; a uniform box would need "
         f"{found.even} px.{outside}"
     )
     drawn = pictures.curve(found.shares, found.uniform, found.radius, radius, found.even)

@@ -254,7 +254,9 @@ class Controls:
             # A notice that goes, and controls that change, stand outside the live part; and a run
             # that this one has cut short left something undrawn.
             whole = self._forget_notice(name) or name in self.framing
-            if not whole and st.session_state[_COMPLETE]:
+            if whole:  # also where the control is drawn inside the live part
+                st.session_state[_REDRAW] = True
+            elif st.session_state[_COMPLETE]:
                 st.rerun(LIVE)
 
         control.draw(changed, **options)

@@ -1,6 +1,10 @@
 """The lesson on checkerboards without a browser."""
 
+import re
+
 import pytest
+import torch
+from torch.nn import functional as F
 
 from explainer.ui.pictures.checkerboard import UNEVEN_4X4, VIEWS
 from tests.ui.conftest import captions, html, mends, parameter, preset, presets, press
@@ -125,3 +129,16 @@ def test_every_view_opens_by_link(visit_lesson, view):
     app = visit_lesson("checkerboard", view=view, kernel="4", stride="3", axes="1-D")
     assert not app.warning
     assert app.code[0].value.count("import torch") >= 1
+
+
+def test_the_formula_of_stacked_layers_is_that_of_the_stack(visit_lesson):
+    app = visit_lesson("checkerboard", layers="2", axes="1-D", size="5")
+    # As many paths from ones through two layers of torch, in the interior.
+    x = torch.ones(1, 1, 5)
+    for _ in range(2):
+        x = F.conv_transpose1d(x, torch.ones(1, 1, 3), stride=2)
+    interior = x[0, 0, 8:12].tolist()
+    counts = re.search(r"= 4 counts, <[^>]*>([^<]*)<", html(app, "formula"))
+    assert counts is not None
+    told = [float(count) for count in counts[1].split(", ")]
+    assert told == interior

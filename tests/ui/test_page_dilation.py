@@ -154,3 +154,11 @@ def test_the_other_predictions_reveal(visit_lesson, view):
     if view == "Photo":
         assert stack(app) == [2, 2, 2]
         assert "it reaches 576 of 2304" in html(app, "photos")
+
+
+def test_one_layer_more_brings_the_cells_that_it_sees(visit_lesson):
+    app = visit_lesson("dilation", dilations="1,2,4", cells="17")
+    press(app, "add layer")
+    assert stack(app) == [1, 2, 4, 8]
+    assert app.slider(key="cells").value == 31
+    assert not mends(app)

@@ -120,3 +120,12 @@ def test_a_new_photo_is_a_new_question(visit_lesson, photo):
     app.segmented_control(key="photo").set_value(photo).run()
     assert not app.exception
     assert app.button(key="reveal influence")
+
+
+def test_a_notice_goes_with_its_slider_inside_the_live_part(visit_lesson):
+    app = visit_lesson("receptive_field", view="network", radius="abc")
+    assert "radius" in app.warning[0].value
+    app.slider(key="radius").set_value(201).run()
+    assert not app.exception
+    assert not app.warning
+    assert app.slider(key="radius").value == 201

@@ -545,6 +545,7 @@ def network_snippet(
     """The lines that measure the influence on the real network and run it on the greyed photo."""
     y, x = place
     return f"""\
+import math
 from pathlib import Path
 
 import skimage
@@ -558,7 +559,7 @@ photo = decode(file.read_bytes(), longest={longest}).pixels
 network = Segmenter.load()
 
 found = influence(network, photo, {y}, {x}, stride={STRIDE}, photo_average={average})
-print(f"90 % within {{found.radius(0.9):.0f}} pixels, "
+print(f"90 % within {{math.ceil(found.radius(0.9))}} pixels, "
       f"{{100 * found.within({radius}):.0f}} % within {radius}")
 
 greyed = network(outside_grey(photo, {y}, {x}, {radius}))
