@@ -3,7 +3,7 @@
 const CELL = 48; // at 1280×720 (VISUAL.md), as all sizes here
 const MATRIX_CELL_BESIDE_GRIDS = 34;
 const LARGE_GRID_CELL = 24;
-const COMPACT_CELL_BESIDE_MATRIX = 12; // it grows where there is room
+const SPARSITY_CELL = 12; // at first; it grows where there is room
 const CELL_WITH_DIGITS = 17; // a lower one shows none
 const DIGITS = 22;
 const SMALL_DIGITS = 18;
@@ -101,8 +101,9 @@ class Fit {
       compact: LARGE_GRID_CELL * scale,
     };
     this.starts = { ...this.bases };
-    // What is read comes first.
-    if (this.kinds.has("matrix")) this.starts.compact = COMPACT_CELL_BESIDE_MATRIX * scale;
+    // What is read comes before what only says where something stands.
+    const onlyWhere = this.views.some(({ spec }) => spec.compact && !spec.ramp);
+    if (onlyWhere) this.starts.compact = SPARSITY_CELL * scale;
   }
 
   /** Sizes by kind of grid, and in how many lines titles are set. */
