@@ -90,6 +90,11 @@ class Loaded:
     prepared: Prepared
     trained: bool
 
+    @property
+    def stride(self) -> int | None:
+        """Of the output that the score layers were trained for; None where they were not."""
+        return self.network.strides[-1] if self.trained else None
+
 
 def read(path: Path) -> Values:
     """The tensors in a file by name, on disk until they are used.

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 VARIABLE = "EXPLAINER_CACHE"
@@ -113,9 +113,18 @@ class Checkpoint:
         return self.files[0].size
 
 
-Check = Callable[[Path, str], object]
+class Weights(Protocol):
+    """What a file holds."""
+
+    @property
+    def stride(self) -> int | None:
+        """Of the output that they were trained for; None where the score layers are missing."""
+        ...
+
+
+Check = Callable[[Path, str], Weights | None]
 """Reads a file as the weights of a network of `explainer.fcn.catalogue`, and raises a ValueError
-where it does not hold them: `explainer.fcn.checkpoints.load`."""
+where it does not hold them: `explainer.fcn.checkpoints.load`. None: the output is not known."""
 
 
 @dataclass(frozen=True)
@@ -346,7 +355,7 @@ def adopt(
 
     Raises:
         UnknownFile: it is none of the published files.
-        FileError: it cannot be read or copied.
+        FileError: it cannot be read or copied, or holds the weights of another output.
         ValueError: as `check` does.
     """
     folder = folder or cache_folder()
@@ -357,7 +366,7 @@ def adopt(
             for file in checkpoint.files:
                 if file.matches(digest) if file.checksums else path.name == file.name:
                     if not file.checksums:
-                        check(path, checkpoint.network)
+                        _checked(path, checkpoint, check)
                     _copy(path, folder / file.name)
                     return key, folder / file.name
     except OSError as error:
@@ -414,6 +423,23 @@ def received(checkpoint: Checkpoint, folder: Path | None = None) -> int:
     return next((part.stat().st_size for part in parts if part.is_file()), 0)
 
 
+def _checked(path: Path, checkpoint: Checkpoint, check: Check) -> None:
+    """Does nothing for a file with a checkpoint's weights.
+
+    Raises:
+        FileError: they are of another output.
+        ValueError: as `check` does.
+    """
+    found = check(path, checkpoint.network)
+    if found is not None and found.stride != checkpoint.stride:
+        what = f"at stride {found.stride}" if found.stride else "none: its score layers are missing"
+        wanted = f"at stride {checkpoint.stride}" if checkpoint.stride else "none"
+        raise FileError(
+            f"{path.name} does not hold the weights of {checkpoint.title}: its output is {what}, "
+            f"and should be {wanted}."
+        )
+
+
 def _published() -> set[str]:
     return {file.name for checkpoint in CHECKPOINTS.values() for file in checkpoint.files}
 
@@ -441,7 +467,7 @@ def _copy(path: Path, target: Path) -> None:
     """Copies a file; under the target's name stands all of it or nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _room(target.parent, path.stat().st_size)
-    with _temporary(target.parent) as copy:
+    with _temporary(target) as copy:
         shutil.copyfile(path, copy)
         os.replace(copy, target)
 
@@ -483,7 +509,7 @@ def fetch(
                     file,
                     url,
                     folder,
-                    lambda part: check(part, checkpoint.network),
+                    lambda part: _checked(part, checkpoint, check),
                     progress,
                     cancelled,
                 )
@@ -524,12 +550,12 @@ def _fetched(
     target = folder / file.name
     if not file.checksums:
         # Without a checksum nobody could tell whether two parts belong together: from the start.
-        with _temporary(folder) as part:
+        with _temporary(target) as part:
             _download(file, url, part, progress, cancelled)
             try:
                 check(part)
             except ValueError as error:
-                raise _HostError(f"sent something else ({error})") from None
+                raise _HostError(f"sent something else ({one_line(str(error))})") from None
             os.replace(part, target)
         return target
     part = folder / f"{file.name}.part"
@@ -638,14 +664,15 @@ def _room(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """A new file in a folder, gone at the end unless it was given another name."""
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+def _temporary(target: Path) -> Iterator[Path]:
+    """A place for a file of that name, in a new folder beside it that is gone at the end.
+
+    So messages about the file call it by its name before it has it.
+    """
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, suffix=".part", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder) / target.name
 
 
 def _digests(path: Path) -> Callable[[str], str]:

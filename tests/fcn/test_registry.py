@@ -14,6 +14,7 @@ import pytest
 
 from explainer.fcn import catalogue, registry
 from explainer.fcn.catalogue import NETWORKS, mode_of
+from explainer.fcn.checkpoints import load
 from explainer.fcn.registry import (
     CHECKPOINTS,
     Cancelled,
@@ -29,6 +30,8 @@ from explainer.fcn.registry import (
     own_files,
     verified,
 )
+
+from .conftest import as_caffemodel, release
 
 DATA = bytes(range(256)) * 4096  # 1 MB
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -243,6 +246,29 @@ def test_without_a_checksum_the_content_decides(serve, tmp_path):
     assert names(tmp_path) == ["w.pth"]
 
 
+@dataclass
+class Held:
+    """What a file holds, for `registry.Weights`."""
+
+    stride: int | None
+
+
+@pytest.mark.parametrize("stride", [8, 16, None])
+def test_without_a_checksum_the_output_decides(serve, tmp_path, stride):
+    weights = checkpoint(serve(), md5=None)
+
+    def check(path: Path, network: str) -> Held:
+        assert path.name == "w.pth"  # also before it has it, for messages
+        return Held(stride)
+
+    if stride == weights.stride:
+        assert fetch(weights, tmp_path, check=check).read_bytes() == DATA
+        return
+    with pytest.raises(FileError, match=r"sent something else \(w\.pth does not hold .* of Net: "):
+        fetch(weights, tmp_path, check=check)
+    assert names(tmp_path) == []
+
+
 def test_the_next_file_of_a_checkpoint(serve, tmp_path):
     bad, good = serve(status=503), serve()
     files = (*checkpoint(bad).files, *checkpoint(good, name="w.caffemodel").files)
@@ -323,6 +349,33 @@ def test_a_file_that_one_has(tmp_path, monkeypatch):
         adopt(mine, cache)
     with pytest.raises(FileError, match="is not a file"):
         adopt(tmp_path / "none", cache)
+
+
+@pytest.mark.usefixtures("thin", "unsigned")
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [
+        ("fcn32s-heavy-pascal.caffemodel", 32),
+        ("fcn16s-heavy-pascal.caffemodel", 16),
+        ("fcn8s-atonce-pascal.caffemodel", 8),
+    ],
+)
+def test_the_name_of_another_output(name, stride, tmp_path):
+    for other in (32, 16, 8, None):
+        state = release(other or 8)
+        if other is None:  # the trunk alone
+            state = {key: value for key, value in state.items() if "score" not in key}
+        (tmp_path / name).write_bytes(as_caffemodel(state))
+        cache = tmp_path / f"cache {other}"
+        if other == stride:
+            _, kept = adopt(tmp_path / name, cache, check=load)
+            assert kept.is_file()
+            continue
+        with pytest.raises(
+            FileError, match=rf"{name} does not hold .* should be at stride {stride}"
+        ):
+            adopt(tmp_path / name, cache, check=load)
+        assert not cache.exists()
 
 
 def test_the_cache_folder(tmp_path, monkeypatch):
