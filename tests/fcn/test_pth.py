@@ -47,16 +47,14 @@ class Python2:
 
 def training() -> dict[str, Any]:
     """What a script keeps beside the weights."""
-    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    groups = [{"params": [parameter]} for parameter in net.parameters()]
-    optimiser = torch.optim.Adam(groups)
-    net(torch.randn(4, 3)).sum().backward()
-    optimiser.step()
+    betas = (0.9, 0.999)
+    groups = [{"lr": 1e-3, "betas": betas, "params": [k]} for k in range(2)]
+    moments = {k: {"step": torch.tensor(1.0), "exp_avg": torch.ones(3)} for k in range(2)}
     return {
         "epoch": 3,
-        "optimizer": optimiser.state_dict(),
-        "scheduler": torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 5]).state_dict(),
-        "rest": [torch.Size([2]), torch.float32, Counter("aab"), 2**40, 0.5, None, True, (1, 2)],
+        "optimizer": {"state": moments, "param_groups": groups},
+        "scheduler": {"milestones": Counter([3, 5]), "last_epoch": 3},
+        "rest": [torch.Size([2]), torch.float32, 2**40, 0.5, None, True, (1, 2)],
         "state_dict": OrderedDict(STATE),
     }
 
