@@ -159,7 +159,9 @@ def _offer(missing: dict[str, Checkpoint], queue: networks.Downloads) -> None:
     hosts = dict.fromkeys(
         host for found in missing.values() for file in found.files for host in file.hosts
     )
-    unsigned = [found.title for found in missing.values() if not found.files[0].checksums]
+    unsigned = [
+        file.name for found in missing.values() for file in found.files if not file.checksums
+    ]
     says = [
         f"**{_sizes(missing.values())}** from {', '.join(hosts)} into "
         f"{plain(str(registry.cache_folder()))}."
@@ -167,8 +169,8 @@ def _offer(missing: dict[str, Checkpoint], queue: networks.Downloads) -> None:
     if here:
         says.append(f"{here / MEGABYTE:.0f} MB are here already: the download goes on from there.")
     if unsigned:
-        says.append(f"No checksum of {', '.join(unsigned)} was published: names and shapes only "
-                    "can be checked.")  # fmt: skip
+        says.append(f"No checksum of {plain(', '.join(unsigned))} was published: names and shapes "
+                    "only can be checked.")  # fmt: skip
     says += dict.fromkeys(found.provenance for found in missing.values())
     st.markdown(" ".join(says))
     st.button(

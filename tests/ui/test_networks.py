@@ -239,6 +239,26 @@ def test_weights_that_cannot_be_used_are_explained(visit_page, cache):
     assert "network" not in app.query_params
 
 
+def test_files_that_nothing_signs_are_named(visit_page, monkeypatch):
+    monkeypatch.setenv(networks.VARIABLE, "anyone")
+    app = visit_page(network="fcn-vgg16", mode="as-published", view="The network")
+    (note,) = [text.value for text in app.markdown if "No checksum of" in text.value]
+    named = note.partition("No checksum of")[2].partition("was published")[0].replace("\\", "")
+    # Of FCN-8s and of every conversion a checksum is known; the others are looked for second.
+    assert named.split() == ["fcn32s-heavy-pascal.caffemodel,", "fcn16s-heavy-pascal.caffemodel"]
+
+
+def test_special_tensors_are_refused_in_a_sentence(visit_page, monkeypatch, tmp_path):
+    monkeypatch.setenv(networks.VARIABLE, "anyone")
+    path = tmp_path / "mine.pth"
+    torch.save({"conv1.weight": torch.ones(96, 3, 11, 11).to_sparse()}, path)
+    app = visit_page(network="fcn-alexnet", mode="untrained", view="The network")
+    app.text_input(key="own_path").set_value(str(path))
+    next(button for button in app.button if button.label == "Take a copy").click().run()
+    assert not app.exception
+    assert "conv1.weight is no plain, dense tensor" in app.error[0].value.replace("\\", "")
+
+
 def test_a_published_name_with_another_content(visit_page, cache):
     (cache / "fcn-resnet50.txt").write_text("no weights")
     (cache / CHECKPOINTS["fcn-resnet50"].files[0].name).write_bytes(b"something else")
