@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -247,13 +246,20 @@ def test_without_a_checksum_the_content_decides(serve, tmp_path):
     assert names(tmp_path) == ["w.pth"]
 
 
+@dataclass
+class Held:
+    """What a file holds, for `registry.Weights`."""
+
+    stride: int | None
+
+
 @pytest.mark.parametrize("stride", [8, 16, None])
 def test_without_a_checksum_the_output_decides(serve, tmp_path, stride):
     weights = checkpoint(serve(), md5=None)
 
-    def check(path: Path, network: str) -> SimpleNamespace:
+    def check(path: Path, network: str) -> Held:
         assert path.name == "w.pth"  # also before it has it, for messages
-        return SimpleNamespace(stride=stride)
+        return Held(stride)
 
     if stride == weights.stride:
         assert fetch(weights, tmp_path, check=check).read_bytes() == DATA
