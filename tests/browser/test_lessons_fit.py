@@ -106,16 +106,20 @@ FAULTS = """(root) => {
 
 def expect_readable(page: Page) -> None:
     """Digits, formula and question of a lesson's picture can be read from the last row."""
-    formula = page.locator('[data-role="formula"] > div').first
-    for _ in range(50):  # a page that is still being drawn has no box yet, or that of before
-        faults = page.locator(GRID).first.evaluate(FAULTS)
-        line = formula.bounding_box()
-        if line is None or line["y"] + line["height"] > SMALL["height"]:
-            faults.append(f"the formula ends beyond the window: {line}")
-        if not faults:
-            return
-        page.wait_for_timeout(100)
-    assert faults == []
+    # The first line of the formula: the page stands at its top.
+    line = page.locator('[data-role="formula"] > div').first
+    expect(line).to_be_in_viewport(ratio=1, timeout=10_000)
+    assert page.locator(GRID).first.evaluate(FAULTS) == []
+
+
+# Counts the runs of the script that have ended: just after a click none has begun.
+COUNT_RUNS = """() => {
+  window.runs = 0;
+  const app = document.querySelector('[data-testid="stApp"]');
+  new MutationObserver(() => {
+    if (app.dataset.testScriptState === "notRunning") window.runs++;
+  }).observe(app, { attributeFilter: ["data-test-script-state"] });
+}"""
 
 
 # Whose pictures are photos or maps of their own, without cells.
@@ -123,23 +127,21 @@ WITHOUT_CELLS = {"cures", "context", "its field", "photo", "edges"}
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_every_example_is_readable_in_a_small_window(
-    path: str, page: Page, serve: Any, ws_frames: list
-):
+def test_every_example_is_readable_in_a_small_window(path: str, page: Page, serve: Any):
     page.set_viewport_size(SMALL)
     page.goto(f"{serve().rstrip('/')}/{path}")
     page.locator(GRID).first.wait_for()
     idle(page)
+    page.evaluate(COUNT_RUNS)
     buttons = page.locator('.st-key-presets [data-role="button-row"] button')
     names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
     assert any(name.endswith("Reset") for name in names)
     for place, name in enumerate(names):
         if name in WITHOUT_CELLS:
             continue
-        sent = len(ws_frames)
+        before = page.evaluate("window.runs")
         buttons.nth(place).click()
-        while len(ws_frames) == sent:
-            page.wait_for_timeout(20)
+        page.wait_for_function("before => window.runs > before", arg=before)
         idle(page)
         assert page.locator(f"{GRID} .cell").count() > 0, name
         try:

@@ -67,15 +67,14 @@ function squareOf(cell) {
   return { width: cell, height: cell, gap: cell >= 30 ? 2 : cell >= 16 ? 1 : 0 };
 }
 
-/** Pixels beside a text in a cell of this width. */
-function inset(width) {
-  return width >= 40 ? 8 : 4;
+/** Pixels for a text in a cell: a wider cell never has fewer. */
+function roomIn(width) {
+  return width - clamp(width - 35, 4, 8);
 }
 
 /** The width of a cell for a text. */
 function widthFor(text) {
-  const width = Math.ceil(text);
-  return width + inset(width + inset(0));
+  return Math.ceil(text) + (text <= 35 ? 4 : 8);
 }
 
 /** Pixels of `count` cells in a row. */
@@ -260,7 +259,7 @@ function typeSizes(spec, { width, height }, scale, ruler) {
     if (kind !== "matrix") return none;
     digits = height * 0.72;
   }
-  const room = width - inset(width);
+  const room = roomIn(width);
   const widest = ruler.widest(spec.texts);
   const long = Math.floor(2 * Math.min(digits, room / (widest || 1))) / 2;
   if (long < (SMALLEST_DIGITS[kind] ?? SMALLEST_DIGITS.normal)) return none;
