@@ -212,8 +212,7 @@ def edit(now: pictures.State, what: dict) -> None:
     lesson.edit(CONTROLS, what, kernel=now.kernel_values)
 
 
-MOST_COUNTS = 9
-"""Counts that the formula spells out."""
+MOST_COUNTS = 9  # that the formula spells out
 
 
 def formula(now: pictures.State, view: str) -> None:

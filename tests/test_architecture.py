@@ -172,3 +172,15 @@ def test_pages_only_lay_out():
         ]
         assert not powers, path.name
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)], path.name
+
+
+def test_no_page_names_a_value_that_streamlit_would_draw():
+    """Streamlit draws a value that stands alone in a script, the text below a constant too."""
+    for path in [ROOT / "app.py", *sources("pages")]:
+        tree = ast.parse(path.read_text("utf-8"))
+        alone = [
+            n.lineno
+            for n in tree.body
+            if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Call)
+        ]
+        assert [line for line in alone if line > 1] == [], path.name

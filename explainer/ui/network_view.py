@@ -102,7 +102,9 @@ def _choose(now: Visit, shown: Shown) -> None:
         missing = [] if key == networks.OWN_KEY else modes[key].missing().values()
         return modes[key].title + (f" (needs {_sizes(missing)})" if missing else "")
 
-    right.selectbox("Run it", list(modes), format_func=named, key=MODE, on_change=chosen)
+    # Once a run: a name that changed with a finished download would be none of the names sent.
+    titles = {key: named(key) for key in modes}
+    right.selectbox("Run it", list(modes), format_func=titles.get, key=MODE, on_change=chosen)
     if choice.mode == networks.OWN_KEY:
         state[FILE] = choice.file
         right.selectbox(

@@ -19,6 +19,7 @@ _SETTINGS: dict[str, object] = {
     "client.toolbarMode": "minimal",
     "global.disableWidgetStateDuplicationWarning": True,
     "global.minCachedMessageSize": 1e15,
+    "runner.magicEnabled": False,
     "runner.postScriptGC": False,
     "server.maxUploadSize": MAX_MEGABYTES,
 }

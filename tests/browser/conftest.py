@@ -73,10 +73,16 @@ DRAWN = """async () => {
 }"""
 
 
+# Streamlit loads the code that inserts the page's style sheet when it first needs it.
+STYLED = """() => [...document.querySelectorAll("style")].some(
+    (sheet) => sheet.textContent.includes(".st-key-shell_title"))"""
+
+
 def idle(page: Page) -> None:
     """Wait until no run of the script is under way and what it sent is drawn."""
     app = page.locator('[data-testid="stApp"]')
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)
+    page.wait_for_function(STYLED)
     expect(page.locator(STALE)).to_have_count(0)
     page.evaluate(DRAWN)
 
