@@ -37,3 +37,25 @@ def choose(device: str | None = None) -> str:
         found = ", ".join(name for name, count in there.items() if count)
         raise ValueError(f"this machine has no {asked}: choose auto, or one of {found}")
     return asked
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory, or this machine's, did not suffice.
+
+    PyTorch has a class of its own for what its CUDA allocator cannot give; drivers, libraries and
+    the CPU's allocator say it in words.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        words in said for words in ("out of memory", "alloc_failed", "can't allocate memory")
+    )
+
+
+def free_memory(device: str) -> None:
+    """Give what the allocator of a device keeps back to the device."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device.startswith("mps"):
+        torch.mps.empty_cache()

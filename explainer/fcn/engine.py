@@ -9,13 +9,15 @@ so nobody gets ahead by asking often, and the queue is as long as there are sess
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -23,17 +25,23 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from explainer.fcn.device import out_of_memory
 from explainer.fcn.result import Segmentation
-from explainer.fcn.segmenter import bucket
+from explainer.fcn.segmenter import bucket, check
 
 T = TypeVar("T")
 Photo = NDArray[np.uint8]
+
+LOG = logging.getLogger(__name__)
 
 CAPACITY = 64
 """Sessions that may wait."""
 
 CACHE_BYTES = 256 * 2**20
 """Results that are remembered for those who may ask for them again."""
+
+COLLECTORS = 32
+"""Passes of which the answers are waited for at once, where a network has that many under way."""
 
 SMALLEST = 256
 """Pixels of the longest side below which a photo is not shrunk when memory runs out."""
@@ -54,7 +62,13 @@ class Network(Protocol):
     @property
     def passes_at_once(self) -> int: ...
 
-    def launch(self, photos: Sequence[Photo]) -> Callable[[], Sequence[Segmentation | Answer]]: ...
+    def launch(self, photos: Sequence[Photo]) -> Callable[[], Sequence[Segmentation | Answer]]:
+        """Start a pass; what it returns waits for the answers, in any thread."""
+        ...
+
+    def release(self) -> None:
+        """Give back the memory that only makes the next pass faster."""
+        ...
 
 
 class Busy(RuntimeError):
@@ -175,6 +189,10 @@ class Engine:
         self.remembered = Remembered(cache_bytes)
         self._waiting: OrderedDict[Hashable, Ticket[Any]] = OrderedDict()
         self._computing: set[Ticket[Any]] = set()
+        self._under_way = 0  # passes that are computed and not yet collected
+        self._failed: deque[Callable[[], None]] = deque()  # each tries again with less
+        self._fits: dict[tuple[int, int], int] = {}  # photos of a bucket that memory sufficed for
+        self._collectors = ThreadPoolExecutor(COLLECTORS, "collect")
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="the network", daemon=True)
@@ -194,7 +212,9 @@ class Engine:
 
         Raises:
             Busy: too many sessions wait.
+            ValueError: it is no photo.
         """
+        check(photo)
         key = key_of(photo, self.weights)
         ticket: Ticket[Answer] = Ticket(session, None, photo, key, self)
         return self._remembered_or_queued(ticket)
@@ -228,6 +248,7 @@ class Engine:
         for ticket in left:
             ticket._future.cancel()
         self._thread.join()
+        self._collectors.shutdown()
 
     def _remembered_or_queued(self, ticket: Ticket[T]) -> Ticket[T]:
         known = self.remembered.get(ticket.key, ticket.session)
@@ -283,140 +304,198 @@ class Engine:
     def _run(self) -> None:
         with suppress(Exception):  # the first job tries again, and hears why not
             self._network = self._load()
-        under_way: deque[Callable[[], None]] = deque()
-        while (batch := self._take(wait=not under_way)) is not None:
-            if batch:
-                finish = self._start(batch)
-                if finish is not None:
-                    under_way.append(finish)
-            at_once = 1 if self._network is None else self._network.passes_at_once
-            if under_way and (len(under_way) >= at_once or not batch):
-                under_way.popleft()()
+        while (job := self._next()) is not None:
+            job()
 
-    def _take(self, wait: bool) -> list[Ticket[Any]] | None:
-        """The next jobs, of one bucket; none if nothing waits; None when the engine is closed."""
+    def _next(self) -> Callable[[], None] | None:
+        """What to do next, waiting for it; None when the engine is closed."""
         with self._changed:
-            while wait and not self._waiting and not self._closed:
+            while True:
+                if self._failed:
+                    return self._failed.popleft()
+                at_once = 1 if self._network is None else self._network.passes_at_once
+                if self._waiting and self._under_way < at_once:
+                    return partial(self._start, self._take())
+                if self._closed and not self._under_way:
+                    return None
                 self._changed.wait()
-            if self._closed and wait:
-                return None
-            if not self._waiting:
-                return []
-            _, first = self._waiting.popitem(last=False)
-            taken = [first]
-            if first.photo is not None:
-                limit = 1 if self._network is None else self._network.largest_batch
-                keys = {first.key}
-                for session, ticket in list(self._waiting.items()):
-                    if ticket.photo is None or bucket(ticket.photo) != bucket(first.photo):
-                        continue
-                    if ticket.key in keys or len(keys) < limit:
-                        keys.add(ticket.key)
-                        taken.append(self._waiting.pop(session))
-            # From here on nobody can cancel them; those cancelled just before drop out.
-            taken = [ticket for ticket in taken if ticket._future.set_running_or_notify_cancel()]
-            self._computing.update(taken)
-            return taken
 
-    def _start(self, batch: list[Ticket[Any]]) -> Callable[[], None] | None:
-        """Start jobs; what it returns ends them, None if they are done."""
+    def _take(self) -> list[Ticket[Any]]:
+        """The next jobs, of one bucket."""
+        _, first = self._waiting.popitem(last=False)
+        taken = [first]
+        if first.photo is not None:
+            size = bucket(first.photo)
+            limit = 1 if self._network is None else self._network.largest_batch
+            limit = min(limit, self._fits.get(size, limit))
+            keys = {first.key}
+            for session, ticket in list(self._waiting.items()):
+                if ticket.photo is None or bucket(ticket.photo) != size:
+                    continue
+                if ticket.key in keys or len(keys) < limit:
+                    keys.add(ticket.key)
+                    taken.append(self._waiting.pop(session))
+        # From here on nobody can cancel them; those cancelled just before drop out.
+        taken = [ticket for ticket in taken if ticket._future.set_running_or_notify_cancel()]
+        self._computing.update(taken)
+        return taken
+
+    def _start(self, batch: list[Ticket[Any]]) -> None:
+        """Start jobs, and end them too where the network has one pass at a time."""
+        if not batch:
+            return
+        # BaseException: whatever work raises, the thread goes on.
         try:
             if self._network is None:
                 self._network = self._load()
             work = batch[0].work
             if work is not None:
-                answer = work(self._network)
-                self._computed(batch, {batch[0].key: answer})
-                batch[0]._future.set_result(answer)
-                return None
-            photos = {ticket.key: ticket.photo for ticket in batch if ticket.photo is not None}
-            collect = self._launched(list(photos.values()))
-        except Exception as error:
-            self._fail(batch, error)
-            return None
-
-        def finish() -> None:
-            try:
-                answers = dict(zip(photos, collect(), strict=True))
-            except Exception as error:
-                self._fail(batch, error)
+                self._settle(batch, {batch[0].key: self._worked(work)})
                 return
-            self._computed(batch, answers)
-            for ticket in batch:
-                ticket._future.set_result(answers[ticket.key])
+            collect = self._network.launch(list(_photos(batch).values()))
+            at_once = self._network.passes_at_once
+        except BaseException as error:
+            self._again(batch, error)
+            return
+        with self._changed:
+            self._under_way += 1
+        if at_once == 1:
+            self._collect(batch, collect)
+        else:  # so that a pass that takes long holds up no other
+            self._collectors.submit(self._collect, batch, collect)
 
-        return finish
+    def _collect(
+        self, batch: list[Ticket[Any]], collect: Callable[[], Sequence[Segmentation | Answer]]
+    ) -> None:
+        """Wait for the answers of a pass; what fails is tried again in the engine's thread."""
+        try:
+            answers = [_answer(result) for result in collect()]
+            self._settle(batch, dict(zip(_photos(batch), answers, strict=True)))
+        except BaseException as error:
+            self._again(batch, error)
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
 
-    def _launched(self, photos: list[Photo]) -> Callable[[], list[Answer]]:
-        """A pass for photos of one bucket, with less at a time wherever memory runs out."""
+    def _again(self, batch: list[Ticket[Any]], error: BaseException) -> None:
+        """Have a batch that failed tried again with less, or fail where there is no less."""
+        if batch[0].work is None and (out_of_memory(error) or len(_photos(batch)) > 1):
+            short = out_of_memory(error)
+            with self._changed:
+                self._failed.append(partial(self._with_less, batch, short))
+                self._changed.notify_all()
+        else:
+            self._settle(batch, {ticket.key: error for ticket in batch})
+
+    def _with_less(self, batch: list[Ticket[Any]], short: bool) -> None:
+        """Answer a batch that failed: for want of memory, or else each photo alone."""
+        photos = _photos(batch)
+        try:
+            if short:
+                answers = self._with_less_memory(list(photos.values()))
+                if len(photos) > 1:
+                    answers = [self._noted(answer, len(photos)) for answer in answers]
+                self._settle(batch, dict(zip(photos, answers, strict=True)))
+                return
+            for key, photo in photos.items():
+                own = [ticket for ticket in batch if ticket.key == key]
+                try:
+                    (answer,) = self._pass([photo])
+                except Exception as error:
+                    self._settle(own, {key: error})
+                else:
+                    self._settle(own, {key: answer})
+        except BaseException as error:
+            self._settle(batch, {ticket.key: error for ticket in batch})
+
+    def _noted(self, answer: Answer, number: int) -> Answer:
+        assert self._network is not None
+        note = (
+            f"The memory of {self._network.device} did not suffice for {number} photos at a time, "
+            "so fewer were computed together."
+        )
+        return replace(answer, notes=(*answer.notes, note))
+
+    def _pass(self, photos: list[Photo]) -> list[Answer]:
+        """The answers of a pass, with less at a time wherever memory runs out."""
+        assert self._network is not None
+        with suppress_out_of_memory():
+            return [_answer(result) for result in self._network.launch(photos)()]
+        return self._with_less_memory(photos)
+
+    def _with_less_memory(self, photos: list[Photo]) -> list[Answer]:
+        """Half the batch, then half the size, then the CPU."""
         network = self._network
         assert network is not None
-        try:
-            collect = network.launch(photos)
-        except torch.OutOfMemoryError:
-            free_memory()
-            return lambda: self._with_less_memory(network, photos)
-
-        def answers() -> list[Answer]:
-            try:
-                results = collect()
-            except torch.OutOfMemoryError:
-                free_memory()
-                return self._with_less_memory(network, photos)
-            return [_answer(result) for result in results]
-
-        return answers
-
-    def _with_less_memory(self, network: Network, photos: list[Photo]) -> list[Answer]:
-        """Half the batch, then half the size, then the CPU."""
+        network.release()
         if len(photos) > 1:
             half = len(photos) // 2
-            return [
-                answer
-                for part in (photos[:half], photos[half:])
-                for answer in self._launched(part)()
-            ]
+            self._fits[bucket(photos[0])] = half
+            LOG.warning("the memory of %s sufficed for %d photos only", network.device, half)
+            return [answer for part in _parts(photos, half) for answer in self._pass(part)]
         (photo,) = photos
         smaller = photo
         while max(smaller.shape) >= 2 * SMALLEST:
             height, width, _ = smaller.shape
             size = max(1, width // 2), max(1, height // 2)
             smaller = np.asarray(Image.fromarray(smaller).resize(size, Image.Resampling.BOX))
-            try:
+            with suppress_out_of_memory():
                 (result,) = network.launch([smaller])()
-            except torch.OutOfMemoryError:
-                free_memory()
-                continue
-            note = (
-                f"The memory of {network.device} did not suffice for {photo.shape[1]}×"
-                f"{photo.shape[0]}, so the network saw the photo at {size[0]}×{size[1]}."
-            )
-            answer = _answer(result)
-            seen = smaller if answer.pixels is None else answer.pixels
-            return [replace(answer, pixels=seen, notes=(*answer.notes, note))]
-        if self._make_spare is None:
+                note = (
+                    f"The memory of {network.device} did not suffice for {photo.shape[1]}×"
+                    f"{photo.shape[0]}, so the network saw the photo at {size[0]}×{size[1]}."
+                )
+                answer = _answer(result)
+                seen = smaller if answer.pixels is None else answer.pixels
+                return [replace(answer, pixels=seen, notes=(*answer.notes, note))]
+            network.release()
+        spare = self._spare_network()
+        if spare is None:
             raise torch.OutOfMemoryError(
                 f"the memory of {network.device} does not suffice even for a small photo: close "
                 "what else uses it, or choose another device with EXPLAINER_DEVICE"
             )
-        if self._spare is None:
-            self._spare = self._make_spare()
-        (result,) = self._spare.launch(photos)()
-        note = f"The memory of {network.device} did not suffice: computed on {self._spare.device}."
+        (result,) = spare.launch(photos)()
         answer = _answer(result)
+        note = f"The memory of {network.device} did not suffice: computed on {spare.device}."
         return [replace(answer, notes=(*answer.notes, note))]
 
-    def _computed(self, batch: list[Ticket[Any]], answers: Mapping[str, Any]) -> None:
+    def _worked(self, work: Callable[[Any], Any]) -> Any:
+        """What other work gives: once more where memory ran out, then on the CPU."""
+        network = self._network
+        assert network is not None
+        with suppress_out_of_memory():
+            return work(network)
+        network.release()
+        spare = self._spare_network()
+        if spare is None:
+            return work(network)
+        with suppress_out_of_memory():
+            return work(network)
+        LOG.warning("the memory of %s did not suffice: worked on %s", network.device, spare.device)
+        return work(spare)
+
+    def _spare_network(self) -> Network | None:
+        """The network that takes over, made when it is first needed; None where it has no more."""
+        assert self._network is not None
+        if self._spare is None and self._make_spare is not None and self._network.device != "cpu":
+            self._spare = self._make_spare()
+        return self._spare
+
+    def _settle(self, batch: list[Ticket[Any]], answers: Mapping[str, Any]) -> None:
+        """Give tickets their answers or errors, by key; remember what went as asked."""
         with self._changed:  # so that nobody leaves in between
             for ticket in batch:
-                if ticket.key and ticket.key in answers and not ticket._left:
-                    self.remembered.put(ticket.key, ticket.session, answers[ticket.key])
+                answer = answers[ticket.key]
+                if ticket.key and not ticket._left and not _makeshift(answer):
+                    self.remembered.put(ticket.key, ticket.session, answer)
             self._computing.difference_update(batch)
-
-    def _fail(self, batch: list[Ticket[Any]], error: Exception) -> None:
-        self._computed(batch, {})
         for ticket in batch:
-            ticket._future.set_exception(error)
+            answer = answers[ticket.key]
+            if isinstance(answer, BaseException):
+                ticket._future.set_exception(answer)
+            else:
+                ticket._future.set_result(answer)
 
 
 @dataclass
@@ -455,7 +534,9 @@ class Remembered:
             return entry.answer
 
     def put(self, key: str, session: Hashable, answer: Sized) -> None:
-        """Remember an answer for a session."""
+        """Remember an answer for a session, unless it alone exceeds the budget."""
+        if answer.nbytes > self.budget:
+            return
         with self._lock:
             if key in self._entries:
                 self._entries[key].holders.add(session)
@@ -477,6 +558,33 @@ class Remembered:
         self.nbytes -= self._entries.pop(key).answer.nbytes
 
 
+@contextmanager
+def suppress_out_of_memory() -> Iterator[None]:
+    """Go on behind the block where memory ran out in it.
+
+    The error is gone by then, and with it what its traceback held on the device.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+
+
+def _photos(batch: Sequence[Ticket[Any]]) -> dict[str, Photo]:
+    """The different photos of a batch, by key."""
+    return {ticket.key: ticket.photo for ticket in batch if ticket.photo is not None}
+
+
+def _parts(photos: list[Photo], most: int) -> list[list[Photo]]:
+    return [photos[start : start + most] for start in range(0, len(photos), most)]
+
+
+def _makeshift(answer: object) -> bool:
+    """Whether it is no answer, or one that may be better when it is asked for again."""
+    return isinstance(answer, BaseException) or (isinstance(answer, Answer) and bool(answer.notes))
+
+
 def _answer(found: Segmentation | Answer) -> Answer:
     return found if isinstance(found, Answer) else Answer(found)
 
@@ -490,9 +598,3 @@ def key_of(photo: Photo, network: str) -> str:
     digest = hashlib.blake2b(np.ascontiguousarray(photo).data, digest_size=20)
     digest.update(f"{photo.shape} {network}".encode())
     return digest.hexdigest()
-
-
-def free_memory() -> None:
-    """Give what the allocator keeps back to the device."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -120,7 +120,8 @@ class GraphedPasses:
         return wait
 
     def clear(self) -> None:
-        """Drop all graphs and the memory that they hold."""
+        """Drop all graphs and the memory that they hold, when what is under way is done."""
+        torch.cuda.synchronize(self.device)
         self._graphs.clear()
         torch.cuda.empty_cache()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -197,19 +197,26 @@ def run(
 
     Raises as `segment` does.
     """
-    from explainer.fcn.engine import free_memory, key_of  # imports PyTorch
+    from explainer.fcn.device import out_of_memory  # imports PyTorch
+    from explainer.fcn.engine import key_of
 
     held = _held()
 
-    def work(bundled: object) -> Run:
+    def work(bundled: Any) -> Run:
         try:
-            return held.load(choice)(pixels)
+            return held.load(choice, bundled.device)(pixels)
         except (MemoryError, RuntimeError) as error:
             held.drop()
-            free_memory()
+            if out_of_memory(error):
+                raise  # the engine makes room and tries again, at last on the CPU
             raise ValueError(_no_room(choice, error)) from None
 
-    return engine.run(work, waiting, key_of(pixels, repr(_files(choice))))
+    try:
+        return engine.run(work, waiting, key_of(pixels, repr(_files(choice))))
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise ValueError(_no_room(choice, error)) from None
+        raise
 
 
 @dataclass
@@ -219,8 +226,8 @@ class Held:
     files: tuple[object, ...] | None = None
     runner: Runner | None = None
 
-    def load(self, choice: Choice) -> Runner:
-        """The network of a choice; the one before leaves the memory first.
+    def load(self, choice: Choice, device: str) -> Runner:
+        """The network of a choice on a device; the one before leaves the memory first.
 
         Raises:
             ValueError: weights are missing, altered or of another network, or the device is not
@@ -228,11 +235,13 @@ class Held:
         """
         from explainer.fcn import runs  # imports PyTorch
 
-        files = _files(choice)
+        files = (device, *_files(choice))
         if self.runner is None or self.files != files:
             self.drop()
             own = _own(choice)
-            self.runner = runs.load(choice.network, None if own else choice.mode, weights=own)
+            self.runner = runs.load(
+                choice.network, None if own else choice.mode, weights=own, device=device
+            )
             self.files = files
         return self.runner
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explainer.fcn.device import out_of_memory
 from explainer.fcn.engine import Answer, Busy, Engine, Remembered, key_of
 from explainer.fcn.geometry import PIXELS
 from explainer.fcn.result import ScoreMap, Segmentation
@@ -39,6 +40,10 @@ class Fake:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.passes: list[list[int]] = []
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
 
     def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Segmentation]]:
         self.entered.release()
@@ -78,6 +83,8 @@ def started() -> Iterator[Callable[..., tuple[Engine, Fake]]]:
 def held(engine: Engine, network: Fake) -> None:
     """Have the network busy with a photo of shade 0 until its gate opens."""
     network.gate.clear()
+    while network.entered.acquire(blocking=False):
+        pass  # of earlier passes
     engine.segment("first", photo(0))
     assert network.entered.acquire(timeout=WAIT)
 
@@ -285,8 +292,152 @@ def test_without_memory_for_a_batch_half_of_it_goes_at_a_time(started):
     network.gate.set()
     answers = [ticket.result(WAIT) for ticket in tickets]
     assert [shade(answer) for answer in answers] == [1, 2, 3, 4]
-    assert all(answer.pixels is None and not answer.notes for answer in answers)
+    assert all(answer.pixels is None for answer in answers)
+    assert ["4 photos at a time" in note for answer in answers for note in answer.notes] == [
+        True
+    ] * 4
     assert network.passes == [[0], [1, 2, 3, 4], [1, 2], [3, 4]]
+    assert network.released == 1
+    # What did not fit is not tried again, and is no news then.
+    engine.leave("first")  # and the photo that holds is computed again
+    held(engine, network)
+    tickets = [engine.segment(session, photo(session)) for session in (5, 6, 7)]
+    other = engine.segment(8, photo(8, 10, 100))
+    network.gate.set()
+    assert all(not ticket.result(WAIT).notes for ticket in tickets)
+    assert not other.result(WAIT).notes
+    assert network.passes[5:] == [[5, 6], [7], [8]]
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_whether_an_error_is_want_of_memory(started, error, short):
+    assert out_of_memory(error) == short
+
+    class Failing(Fake):
+        def launch(self, photos):
+            collect = super().launch(photos)
+            if photos[0].shape[1] > 300:
+                raise error
+            return collect
+
+    engine, network = started(Failing())
+    ticket = engine.segment("a", photo(5, 400, 600))
+    if short:
+        assert ticket.result(WAIT).pixels is not None
+        assert network.released == 1
+    else:
+        with pytest.raises(type(error)):
+            ticket.result(WAIT)
+
+
+def test_one_photo_that_fails_costs_no_other_its_answer(started):
+    class Picky(Fake):
+        def launch(self, photos):
+            collect = super().launch(photos)
+            if any(photo.flat[0] == 2 for photo in photos):
+                raise IndexError("two")
+            return collect
+
+    engine, network = started(Picky(largest_batch=4))
+    held(engine, network)
+    tickets = [engine.segment(session, photo(shade)) for session, shade in enumerate((1, 2, 3, 2))]
+    network.gate.set()
+    assert [shade(tickets[place].result(WAIT)) for place in (0, 2)] == [1, 3]
+    for place in (1, 3):
+        with pytest.raises(IndexError, match="two"):
+            tickets[place].result(WAIT)
+
+
+def test_a_pass_that_does_not_end_holds_up_nobody_else(started):
+    class Hanging(Fake):
+        ended = threading.Event()
+
+        def launch(self, photos):
+            collect = super().launch(photos)
+            return collect if photos[0].flat[0] else lambda: self.ended.wait(WAIT) and collect()
+
+    engine, network = started(Hanging(passes_at_once=2))
+    hung = engine.segment("first", photo(0))
+    try:
+        tickets = [engine.segment(session, photo(session)) for session in range(1, 6)]
+        assert [shade(ticket.result(WAIT)) for ticket in tickets] == [1, 2, 3, 4, 5]
+        assert not hung.wait(0)
+    finally:
+        network.ended.set()
+    assert shade(hung.result(WAIT)) == 0
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration, ZeroDivisionError])
+def test_whatever_work_raises_the_next_photo_is_answered(started, error):
+    def work(_):
+        raise error
+
+    engine, _ = started()
+    with pytest.raises(error):
+        engine.run("a", work).result(WAIT)
+    assert shade(engine.segment("b", photo(7)).result(WAIT)) == 7
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (7,), (4, 5), (4, 5, 4)])
+def test_what_is_no_photo_is_refused_before_it_waits(started, shape):
+    engine, _ = started()
+    with pytest.raises(ValueError, match="a photo is"):
+        engine.segment("a", np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match="a photo is"):
+        engine.segment("a", np.zeros((4, 5, 3), np.float32))
+    assert shade(engine.segment("a", photo(7)).result(WAIT)) == 7
+
+
+def test_a_makeshift_answer_is_not_remembered(started):
+    network = Fake(fits=300 * 200)
+    engine, _ = started(network)
+    assert engine.segment("a", photo(5, 400, 600)).result(WAIT).notes
+    network.fits = np.inf  # others have given their memory back
+    answer = engine.segment("a", photo(5, 400, 600)).result(WAIT)
+    assert not answer.notes
+    assert answer.result.width == 600
+    assert engine.segment("b", photo(5, 400, 600)).result(WAIT) is answer
+
+
+@pytest.mark.parametrize(("failures", "where"), [(1, "fake"), (2, "cpu")])
+def test_other_work_is_tried_again_with_more_memory_and_then_on_the_spare(started, failures, where):
+    tries = []
+
+    def work(network: Fake) -> str:
+        tries.append(network.device)
+        if len(tries) <= failures:
+            raise torch.OutOfMemoryError
+        return network.device
+
+    spare = Fake()
+    spare.device = "cpu"
+    engine, network = started(spare=lambda: spare)
+    assert engine.run("a", work).result(WAIT) == where
+    assert network.released == 1
+
+
+def test_where_there_is_no_spare_work_is_tried_twice(started):
+    def work(network: Fake) -> None:
+        tries.append(network.device)
+        raise torch.OutOfMemoryError("of this much")
+
+    tries: list[str] = []
+    engine, network = started(spare=Fake)
+    network.device = "cpu"
+    with pytest.raises(torch.OutOfMemoryError, match="of this much"):
+        engine.run("a", work).result(WAIT)
+    assert tries == ["cpu", "cpu"]
 
 
 def test_without_memory_for_one_photo_half_the_size_goes_and_it_says_so(started):
@@ -335,27 +486,24 @@ def test_without_a_spare_it_says_what_to_do(started):
 
 def test_where_passes_overlap_the_next_starts_before_the_last_is_collected(started):
     class Overlapping(Fake):
-        log: list[str]
+        begun = tuple(threading.Event() for _ in range(3))
 
         def launch(self, photos):
-            super().launch(photos)
-            name = str(photos[0].flat[0])
-            self.log.append(f"start {name}")
+            collect = super().launch(photos)
+            number = int(photos[0].flat[0])
+            self.begun[number].set()
 
-            def collect() -> list[Segmentation]:
-                self.log.append(f"end {name}")
-                return [segmentation(photo) for photo in photos]
+            def after_the_next() -> list[Segmentation]:
+                assert self.begun[min(number + 1, 2)].wait(WAIT)
+                return collect()
 
-            return collect
+            return after_the_next
 
-    network = Overlapping(passes_at_once=2)
-    network.log = []
-    engine, _ = started(network)
+    engine, network = started(Overlapping(passes_at_once=2))
     held(engine, network)
     tickets = [engine.segment(session, photo(session)) for session in (1, 2)]
     network.gate.set()
     assert [shade(ticket.result(WAIT)) for ticket in tickets] == [1, 2]
-    assert network.log == ["start 0", "start 1", "end 0", "start 2", "end 1", "end 2"]
 
 
 def test_remembered_answers_stay_within_their_budget_the_last_used_stay():

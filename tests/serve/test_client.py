@@ -23,6 +23,10 @@ class Own:
 
     def __init__(self):
         self.passes: list[int] = []
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
 
     def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Segmentation]]:
         self.passes.append(len(photos))

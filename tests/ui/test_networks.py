@@ -294,17 +294,17 @@ def test_a_wrong_file_is_told_before_the_others_are_downloaded(visit_page, cache
 @pytest.mark.usefixtures("thin")
 def test_a_network_is_kept_until_another_one_or_another_file_is_asked_for(cache):
     held = networks._held()
-    first = held.load(Choice("fcn-vgg16", "untrained"))
-    assert held.load(Choice("fcn-vgg16", "untrained")) is first
+    first = held.load(Choice("fcn-vgg16", "untrained"), "cpu")
+    assert held.load(Choice("fcn-vgg16", "untrained"), "cpu") is first
     torch.save(release(16, seed=3), cache / "mine.pth")
     own = Choice("fcn-vgg16", "own-file", "mine.pth")
-    assert held.load(own).outputs == (32, 16)
+    assert held.load(own, "cpu").outputs == (32, 16)
     torch.save(release(8, seed=3), cache / "mine.pth")  # the file was replaced: read again
     os.utime(cache / "mine.pth", ns=(1, 1))
-    assert held.load(own).outputs == (32, 16, 8)
+    assert held.load(own, "cpu").outputs == (32, 16, 8)
     (cache / "mine.pth").unlink()
     with pytest.raises(ValueError, match="not there any more"):
-        held.load(own)
+        held.load(own, "cpu")
     with pytest.raises(ValueError, match="not there any more"):
         networks.run(own, PHOTO)
 
