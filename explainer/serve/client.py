@@ -65,12 +65,13 @@ class Patience:
 
     Attributes:
         connect: for a connection. Longer, and visitors would feel that the machine is gone.
-        answer: for a photo's answer, all attempts together.
+        answer: for a photo's answer, all attempts together: a full queue on two slow cores takes
+            ten.
         rest: before it is asked again once it did not answer.
     """
 
     connect: float = 2.0
-    answer: float = 30.0
+    answer: float = 15.0
     rest: float = 30.0
 
 
@@ -78,7 +79,8 @@ class Remote:
     """A serving machine, in the place of a `Segmenter` in the engine.
 
     What it cannot do is done here, with a note: the network is loaded for that when it is first
-    needed, and the machine is asked again after a rest.
+    needed. A machine that did not answer gets no photo until it has answered a small one, of which
+    it is asked now and then, while nobody waits.
 
     Args:
         address: "http://host:port", as `python -m explainer.serve` prints it.
@@ -109,23 +111,20 @@ class Remote:
         self._patience = patience
         self._weights = record().sha256
         self._own: Segmenter | None = None
-        self._loading = threading.Lock()
-        self._rest_until, self._rest_note = float("-inf"), ABSENT
+        self._loading, self._segmenting = threading.Lock(), threading.Lock()
+        self._gone = ""  # the note for visitors, while the machine does not answer
+        self._ask_again = float("-inf")
         self._pool = ThreadPoolExecutor(IN_FLIGHT, "ask the serving machine")
-
-    @property
-    def _resting(self) -> bool:
-        return time.monotonic() < self._rest_until
 
     @property
     def largest_batch(self) -> int:
         """Photos that the engine hands over together; the other side makes batches of its own."""
-        return 1 if self._own is None or not self._resting else self._own.largest_batch
+        return 1 if self._own is None or not self._gone else self._own.largest_batch
 
     @property
     def passes_at_once(self) -> int:
         """So that what has to be segmented here waits in the engine's queue, not behind it."""
-        return 1 if self._resting else IN_FLIGHT
+        return 1 if self._gone else IN_FLIGHT
 
     @property
     def device(self) -> str:
@@ -142,8 +141,9 @@ class Remote:
 
     def launch(self, photos: Sequence[Photo]) -> Callable[[], list[Answer]]:
         """Send photos; what it returns waits for the answers, in the photos' order."""
-        if self._resting:
-            return lambda: self._here(photos, self._rest_note)
+        if note := self._gone:
+            self._look_whether_it_is_back()
+            return lambda: self._here(photos, note)
         asked = [self._pool.submit(self._ask, photo) for photo in photos]
 
         def collect() -> list[Answer]:
@@ -157,17 +157,42 @@ class Remote:
 
         return collect
 
+    def release(self) -> None:
+        """Give back the memory that only makes the next pass here faster."""
+        if self._own is not None:
+            self._own.release()
+
     def close(self) -> None:
         """End the threads that ask, when they have their answers."""
         self._pool.shutdown()
 
     def _here(self, photos: Sequence[Photo], note: str) -> list[Answer]:
         at_once = self.local.largest_batch
-        return [
-            Answer(result, notes=(note,))
-            for start in range(0, len(photos), at_once)
-            for result in self.local.launch(photos[start : start + at_once])()
-        ]
+        with self._segmenting:  # as many at once would take the memory and the cores of one another
+            return [
+                Answer(result, notes=(note,))
+                for start in range(0, len(photos), at_once)
+                for result in self.local.launch(photos[start : start + at_once])()
+            ]
+
+    def _look_whether_it_is_back(self) -> None:
+        now = time.monotonic()
+        if now >= self._ask_again:
+            self._ask_again = now + self._patience.rest
+            self._pool.submit(self._probe)
+
+    def _probe(self) -> None:
+        """Ask for a small photo, which tells of another version too."""
+        grey = np.full((33, 33, 3), 127, np.uint8)
+        deadline = time.monotonic() + self._patience.connect
+        try:
+            self._request(wire.write_photo(grey, self._weights), grey, deadline)
+        except Unserved as unserved:
+            if unserved.note != BUSY:  # then it is there
+                self._gone = unserved.note
+                return
+        self._gone = ""
+        LOG.warning("%s:%s is back", self._host, self._port)
 
     def _ask(self, photo: Photo) -> Answer:
         """The answer, from whichever replica gives it: to segment twice does no harm.
@@ -189,8 +214,8 @@ class Remote:
                     continue
                 LOG.warning("%s:%s: %s", self._host, self._port, unserved)
                 if unserved.note in (ABSENT, OTHER_VERSION):
-                    self._rest_note = unserved.note
-                    self._rest_until = time.monotonic() + self._patience.rest
+                    self._ask_again = time.monotonic() + self._patience.rest
+                    self._gone = unserved.note
                 raise
         timings = dict(answer.result.timings)
         timings["transfer"] = max(0.0, time.monotonic() - began - sum(timings.values()))
@@ -210,6 +235,8 @@ class Remote:
                 body += piece
                 if len(body) > wire.ANSWER_BYTES or time.monotonic() > deadline:
                     raise Unserved(ABSENT, "an answer without an end")
+            if response.length:
+                raise Unserved(ABSENT, f"{response.length} bytes are missing", again=True)
         except TimeoutError:
             raise Unserved(ABSENT, "no answer in time") from None
         except (OSError, http.client.HTTPException) as error:

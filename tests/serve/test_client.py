@@ -3,6 +3,7 @@
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -114,13 +115,127 @@ def test_a_machine_that_is_gone_is_asked_again_after_a_rest(remote, server, own,
     monkeypatch.undo()
     again = Server()
     remote._port = int(again.address.rpartition(":")[2])
-    remote._rest_until = 0.0  # the rest is over
+    remote._ask_again = 0.0  # the rest is over
     try:
+        # Nobody waits for what may be gone still: this photo is segmented here.
+        (answer,) = remote.launch([photo()])()
+        assert answer.notes == (client.ABSENT,)
+        until(lambda: remote.largest_batch == 1)
         (answer,) = remote.launch([photo()])()
         assert answer.notes == ()
-        assert remote.largest_batch == 1
+        assert [wire.read_photo(message)[0].shape[0] for message in again.asked] == [33, 40]
     finally:
         again.stop()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + WAIT
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [(500, client.ABSENT), (409, client.OTHER_VERSION), (200, client.ABSENT), (503, "")],
+)
+def test_a_machine_that_answers_wrongly_stays_gone(remote, server, own, status, note):
+    server.stop()
+    remote.launch([photo()])()
+    again = Server()
+    again.reply = lambda _: (status, b"not an answer")
+    remote._port = int(again.address.rpartition(":")[2])
+    remote._ask_again = 0.0
+    try:
+        remote.launch([photo()])()
+        until(lambda: len(again.asked) == 1 and remote._gone == note)
+        # Not asked again before the next rest is over.
+        if note:
+            remote.launch([photo()])()
+            assert len(again.asked) == 1
+    finally:
+        again.stop()
+
+
+def test_an_answer_cut_short_is_asked_for_again(own):
+    """A replica that dies while it sends: the length was promised, half of it comes."""
+    body = wire.write_answer(answer_for(photo(7), device="cuda"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for sent in (body[: len(body) // 2], body):
+                there, _ = listening.accept()
+                with there:
+                    with there.makefile("rb") as stream:
+                        length = 0
+                        while line := stream.readline().strip():
+                            name, _, value = line.partition(b":")
+                            length = int(value) if name.lower() == b"content-length" else length
+                        stream.read(length)
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                    there.sendall(head.encode() + sent)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        remote = Remote(address, lambda: own, Patience(WAIT, WAIT))  # pyright: ignore
+        try:
+            (answer,) = remote.launch([photo(7)])()
+            assert answer.notes == ()
+            assert (answer.result.labels[8] == 7).all()
+            assert not own.passes
+        finally:
+            thread.join(WAIT)
+            remote.close()
+
+
+def test_what_is_segmented_here_goes_one_by_one(server):
+    """However many answers fail together."""
+
+    class Counting(Own):
+        def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Segmentation]]:
+            collect = super().launch(photos)
+            assert inside.acquire(blocking=False)
+            time.sleep(0.01)
+            inside.release()
+            return collect
+
+    inside = threading.Lock()
+    server.reply = lambda _: (413, b"too long")
+    remote = Remote(server.address, Counting, Patience(WAIT, WAIT))  # pyright: ignore
+    engine = Engine(lambda: remote)
+    try:
+        tickets = [engine.segment(session, photo(session)) for session in range(8)]
+        assert [ticket.result(WAIT).notes for ticket in tickets] == [(client.REFUSED,)] * 8
+    finally:
+        engine.close()
+        remote.close()
+
+
+def test_a_machine_that_hangs_holds_up_no_photo_of_others(server, own):
+    """Its thread accepts and never answers one photo: the others have their answers at once."""
+    released = threading.Event()
+
+    def reply(message: bytes) -> tuple[int, bytes]:
+        if wire.read_photo(message)[0].flat[0] == 1:
+            released.wait(WAIT)
+        return server.segmented(message)
+
+    server.reply = reply
+    remote = Remote(server.address, lambda: own, Patience(WAIT, WAIT))  # pyright: ignore
+    engine = Engine(lambda: remote)
+    try:
+        hung = engine.segment("first", photo(1))
+        tickets = [engine.segment(session, photo(session)) for session in range(2, 9)]
+        assert all(ticket.result(WAIT).notes == () for ticket in tickets)
+        assert not hung.wait(0)
+        released.set()
+        assert hung.result(WAIT).notes == ()
+    finally:
+        released.set()
+        engine.close()
+        remote.close()
 
 
 def test_a_slow_machine_is_not_waited_for_longer_than_patience(server, own):
