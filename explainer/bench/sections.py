@@ -62,6 +62,11 @@ SECTIONS = {
             "threads, memory format, dtype and warm-up on the processor",
         ),
         Section(
+            "compile",
+            "explainer.bench.compiled",
+            "the pass as the product runs it against torch.compile, by bucket",
+        ),
+        Section(
             "ops",
             "explainer.bench.ops_maps",
             "building and applying a LinearMap of explainer.ops, against torch",

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from explainer.bench import cpu_path, forward, ops_maps, reruns, roofline, start
+from explainer.bench import compiled, cpu_path, forward, ops_maps, reruns, roofline, start
 from explainer.bench.class_photos import agreement
 from explainer.bench.compute import awaited, photos
 from explainer.bench.counting import LayerCost
 from explainer.bench.networks import scores_of, three_heads, three_nets
+from explainer.bench.sections import Options
 from explainer.fcn.engine import Engine
 from explainer.fcn.network import pad
 
@@ -74,6 +75,42 @@ def test_memory_is_that_of_an_engine_whose_visitors_leave(monkeypatch):
     assert (found[0].growth, found[0].ratio) == (0, 1)
     assert found[-1].growth == pytest.approx(found[-1].mib - found[0].mib)
     assert len(left) == len(set(left)) == 10  # five at a time, twice; the last ten photos' stay
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_compiled_pass_stands_beside_the_products_or_says_why_not(monkeypatch, works):
+    def compiler(network: nn.Module, mode: str) -> nn.Module:
+        if not works:
+            raise RuntimeError("no compiler found\nin detail")
+        given.append(mode)
+        return network
+
+    given: list[str] = []
+    monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setattr(compiled, "SIZES", ((40, 56), (33, 33)))
+    report = compiled.measure(Options("cpu"))
+    (table,) = report.tables
+    rows = [row for row in table.rows if isinstance(row, compiled.Row)]
+    assert [(row.size, row.way) for row in rows] == [
+        (size, way) for size in ("56×40", "33×33") for way in (compiled.FUSED, compiled.COMPILED)
+    ]
+    assert [row.ratio for row in rows[::2]] == [1, 1]
+    ours = [row for row in rows if row.way == compiled.COMPILED]
+    assert all((row.milliseconds is not None) == works == (row.first is not None) for row in ours)
+    assert len(report.headlines) == works
+    assert ("did not work here: no compiler found" in table.notes[-1]) != works
+    assert given == ["default"] * 2 * works
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_captured_pass_gives_the_scores_of_the_network():
+    segmenter = three_heads("cuda")
+    batch = torch.rand((1, 3, 65, 97), device="cuda", dtype=segmenter.dtype)
+    found = compiled.captured(segmenter.network, batch)()
+    with torch.inference_mode():
+        for stride, scores in segmenter.network(batch).items():
+            torch.testing.assert_close(found[stride], scores)
 
 
 def test_work_is_done_without_gradients():
