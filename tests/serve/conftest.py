@@ -1,6 +1,7 @@
 """Answers without a network, and a small HTTP server that gives what a test wants."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +15,14 @@ from explainer.serve import wire
 
 WAIT = 60
 """Seconds; a deadlock fails, a busy machine does not."""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + WAIT
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def answer_for(photo: np.ndarray, device: str = "cpu", **changes) -> Answer:

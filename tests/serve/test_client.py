@@ -14,7 +14,7 @@ from explainer.fcn.result import Segmentation
 from explainer.fcn.weights import record
 from explainer.serve import client, wire
 from explainer.serve.client import Patience, Remote
-from tests.serve.conftest import WAIT, Server, answer_for
+from tests.serve.conftest import WAIT, Server, answer_for, until
 
 
 class Own:
@@ -126,14 +126,6 @@ def test_a_machine_that_is_gone_is_asked_again_after_a_rest(remote, server, own,
         assert [wire.read_photo(message)[0].shape[0] for message in again.asked] == [33, 40]
     finally:
         again.stop()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    deadline = time.monotonic() + WAIT
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
