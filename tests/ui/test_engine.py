@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from streamlit.runtime.caching import clear_session_resource_cache
 
+from explainer.fcn.engine import Engine
 from explainer.fcn.segmenter import Segmenter
-from explainer.ui import engine
+from explainer.ui import engine, segment_page
+from explainer.ui.segment_page import queue_line
 
 PHOTO = np.zeros((8, 8, 3), np.uint8)
 
@@ -49,3 +52,56 @@ def test_a_photo_queued_early_does_not_start_the_engine():
     expected = engine.segment(PHOTO)
     engine.begin(PHOTO)
     assert engine.segment(PHOTO) is expected
+
+
+def test_the_seat_of_a_visitor_who_goes_is_given_up(visit_page, monkeypatch: pytest.MonkeyPatch):
+    app = visit_page()
+    assert not app.exception
+    shared = engine.shared()
+    mine = [
+        seat
+        for entry in shared.remembered._entries.values()
+        for seat in entry.holders
+        if isinstance(seat, engine.Seat)
+    ]
+    assert mine, "the photo's answer is remembered for the visit"
+    left: list[object] = []
+    monkeypatch.setattr(Engine, "leave", lambda self, seat: left.append(seat))
+    clear_session_resource_cache("another session")
+    assert not left
+    clear_session_resource_cache("test session id")  # as Streamlit does when a session ends
+    assert len(left) == 1
+    assert left[0] in mine
+
+
+@pytest.mark.parametrize(
+    ("ahead", "line"), [(0, ""), (1, "1 photo before yours"), (12, "12 photos before yours")]
+)
+def test_who_waits_reads_how_many_are_before_them(ahead: int, line: str):
+    assert queue_line(ahead) == line
+
+
+def test_the_page_tells_who_waits_how_many_are_before_them(
+    visit_page, monkeypatch: pytest.MonkeyPatch
+):
+    """While the network works for somebody else, and two more wait."""
+    shared = engine.shared()
+    go, seen = threading.Event(), []
+    monkeypatch.setattr(segment_page, "queue_line", lambda ahead: seen.append(ahead) or "")
+
+    def opened() -> None:
+        while not seen:
+            go.wait(0.05)
+        go.set()
+
+    tickets = [shared.run(number, lambda _: go.wait(60)) for number in range(3)]
+    watching = threading.Thread(target=opened)
+    watching.start()
+    try:
+        app = visit_page(photo="astronaut", side="321")
+        assert not app.exception
+    finally:
+        seen.append(0)
+        watching.join()
+    assert seen[0] == 3
+    assert all(ticket.result(60) for ticket in tickets)
