@@ -285,7 +285,9 @@ def dilations() -> tuple[int, ...]:
 
 def state() -> pictures.State:
     """The settings of the page as its pictures take them."""
+    question = QUESTIONS.get(lesson.view_of(CONTROLS, pictures.VIEWS))
     return pictures.State(
+        told=question is None or lesson.revealed(question),
         dilations=dilations(),
         unit=pictures.pinned_unit(CONTROLS[lesson.PIN]),
         axes=2 if CONTROLS["axes"] == "2-D" else 1,

@@ -455,6 +455,11 @@ class Question:
             raise ValueError(f"the answer {self.answer!r} is none of the options")
 
 
+def revealed(question: Question) -> bool:
+    """Whether its answer has been shown: until then the picture's captions keep it back."""
+    return bool(st.session_state.get(f"revealed {question.key}"))
+
+
 def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool:
     """Draw a question; whether it has been answered and revealed.
 
@@ -470,9 +475,9 @@ def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool
             index=None,
             key=f"answer {question.key}",
             horizontal=True,
-            disabled=bool(st.session_state.get(state)),
+            disabled=revealed(question),
         )
-        if not st.session_state.get(state):
+        if not revealed(question):
             st.button(
                 "Reveal",
                 key=f"reveal {question.key}",

@@ -92,6 +92,7 @@ class State:
         colours: whether cells are coloured by index modulo the dilation.
         blackout: whether one of the sub-photos is black.
         signal, start, module, channels: of the context module.
+        told: whether captions may say what the question beside the picture asks.
     """
 
     dilations: tuple[int, ...] = (1, 2, 4)
@@ -116,6 +117,7 @@ class State:
     channels: int = 21
     x: str = ""
     w: str = ""
+    told: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -724,11 +726,10 @@ def resample(state: State) -> Scene:
     count = (
         f"{len(place)} filled places agree, the dilated convolution computes {x.size} of {x.size}"
     )
-    rest = (
-        f"the {count}"
-        if d > 1
-        else "dilation 1: nothing is left out, and both ways agree everywhere"
-    )
+    if d == 1:
+        rest = "dilation 1: nothing is left out, and both ways agree everywhere"
+    else:
+        rest = f"the {count}" if state.told else "two ways to as many outputs: point at any"
     if state.axes == 1:
         rest = f"weights {chips('w', ', '.join(numbers(w)))}: {rest}" if d > 1 else rest
         rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
@@ -998,8 +999,8 @@ def pooling(state: State) -> Scene:
         rows,
         [_pooling_links(both, old, pooled, list(drawn))],
         terms,
-        f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]} {chips('y', dense.size)}, "
-        "the old ones filled",
+        f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]} {chips('y', dense.size)}"
+        + (", the old ones filled" if state.told else " without"),
     )
 
 

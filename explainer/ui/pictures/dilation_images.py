@@ -275,7 +275,7 @@ def photo_html(state: State) -> str:
     ):
         most = float(np.abs(y).max()) if signed else float(w.sum()) ** len(stack)
         reach = f"<b>{listed(stack)}</b>: it reaches {changed} of {pixels}"
-        says = reach if state.blackout else f"<b>after {dilations_of(stack)}</b>"
+        says = reach if state.blackout and state.told else f"<b>after {dilations_of(stack)}</b>"
         alt = f"the photo after {dilations_of(stack)}"
         figures.append(_figure(y, most, signed, parts, says, alt))
     below = f"below each: its {parts}×{parts} sub-photos, by index modulo {parts}" + (

@@ -650,3 +650,22 @@ def test_any_settings_give_a_picture_or_say_what_would(state, view):
     assert payload(scene)["rest"] == scene.rest != ""
     for grid in scene.grids:
         assert len(scene.terms[grid.name]) == len(grid.texts)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize(
+    ("view", "answer"), [("Resample", "filled places agree"), ("Pooling", "the old ones filled")]
+)
+def test_what_the_question_asks_is_told_when_it_has_been_answered(axes, view, answer):
+    state = State(axes=axes)
+    assert answer in pictures.scene(state, view).rest
+    kept_back = pictures.scene(replace(state, told=False), view).rest
+    assert answer not in kept_back
+    assert kept_back
+    assert kept_back[-1] not in ":,"
+
+
+def test_photos_tell_how_far_black_reaches_when_the_question_has_been_answered():
+    state = State(dilations=(2, 2, 2), weights="blur")
+    assert "it reaches" in images.photo_html(state)
+    assert "it reaches" not in images.photo_html(replace(state, told=False))
