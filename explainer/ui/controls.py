@@ -55,6 +55,10 @@ class Control(Generic[Value]):
         """The value that a parameter of the address stands for, or None if it stands for none."""
         raise NotImplementedError
 
+    def meant(self, text: str, value: Value) -> bool:
+        """Whether the value that was parsed is what the text says; Streamlit reads 2.5 as 2."""
+        return True
+
     def allowed(self) -> str:
         """What would be right, in words."""
         raise NotImplementedError
@@ -81,6 +85,9 @@ class Whole(Control[int]):
         except (ValueError, OverflowError):
             return None
         return number if self.low <= number <= self.high else None
+
+    def meant(self, text: str, value: int) -> bool:
+        return float(text) == value
 
     def allowed(self) -> str:
         return f"a whole number from {self.low} to {self.high}"
@@ -217,12 +224,12 @@ class Controls:
         for name, control in self.controls.items():
             text = address.get(name)
             value = None if text is None else control.parse(text)
-            if text is not None and value is None:
+            taken = state[name] = control.default if value is None else value
+            if text is not None and (value is None or not control.meant(text, value)):
                 notices[name] = (
                     f"The link asks for {name} = {_shortened(text)}. It must be "
-                    f"{control.allowed()}, so here it is {control.default}."
+                    f"{control.allowed()}, so here it is {taken}."
                 )
-            state[name] = control.default if value is None else value
         for name, usable in self.extras.items():
             text = address.get(name)
             if text is not None and usable(text):

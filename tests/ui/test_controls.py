@@ -108,8 +108,12 @@ def test_what_was_left_is_taken_up_again_and_what_cannot_be_used_is_not():
     assert state(at) == DEFAULTS | {"size": 3}
 
 
-def test_a_number_between_two_is_the_lower_one():
-    assert state(opened(size="2.5")) == DEFAULTS | {"size": 2}
+def test_a_number_between_two_is_the_lower_one_and_that_is_said():
+    at = opened(size="2.5")
+    assert state(at) == DEFAULTS | {"size": 2}
+    (box,) = at.warning
+    assert "size = `2.5`. It must be a whole number from 1 to 9, so here it is 2." in box.value
+    assert not opened(size="2.0").warning
 
 
 def test_a_notice_stays_until_its_control_is_changed():
