@@ -273,7 +273,7 @@ def qr_code(text: str) -> str:
 def impossible(error: SettingError, controls: Controls) -> None:
     """Say which rule the settings break, and offer the nearest that keep it, one click each."""
     with st.container(key="impossible", border=True):
-        st.markdown(f"**{error.parameter}**: {error.rule}.")
+        st.markdown(f"**{error.parameter}**: {_without_absent(error, controls)}.")
         known = ", ".join(
             f"{name} {value}" for name, value in error.values.items() if name in controls.controls
         )
@@ -283,6 +283,16 @@ def impossible(error: SettingError, controls: Controls) -> None:
                 label = ", ".join(f"{name} = {value}" for name, value in change.items())
                 if all(controls.takes(name, value) for name, value in change.items()):
                     st.button(label, key=f"mend {label}", on_click=controls.set, kwargs=change)
+
+
+def _without_absent(error: SettingError, controls: Controls) -> str:
+    """The rule without the dilation and padding that a page does not have."""
+    rule = error.rule
+    if "dilation" not in controls.controls and error.values.get("dilation") == 1:
+        rule = rule.replace("dilation·(kernel − 1) + 1", "kernel")
+    if "padding" not in controls.controls and error.values.get("padding") == 0:
+        rule = rule.replace(" + 2·padding", "")
+    return rule
 
 
 # The picture
