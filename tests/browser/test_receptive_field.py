@@ -100,6 +100,9 @@ def test_a_number_changes_fields_and_address(lesson: Page, console_errors: list)
         lesson.get_by_text("The stride must be a whole number from 1 to 16").last
     ).to_be_visible()
     expect(number(lesson, 1, "stride")).to_have_value("1")
+    number(lesson, 1, "stride").fill("1e1")
+    number(lesson, 1, "stride").press("Enter")
+    expect(number(lesson, 1, "stride")).to_have_value("10")
     assert console_errors == []
 
 

@@ -316,7 +316,9 @@ class PhotoField {
 
   edited(input, row) {
     delete input.dataset.typing;
-    this.send("edit", { row, field: input.dataset.field, text: input.value.slice(0, 8) });
+    // As a number is written: 1e1 is 10.
+    const text = input.value && String(input.valueAsNumber).slice(0, 8);
+    this.send("edit", { row, field: input.dataset.field, text });
     // Python says what is wrong, and sends nothing new.
     if (!input.value || !input.checkValidity()) input.value = this.data.rows[row].numbers[input.dataset.field];
   }

@@ -470,7 +470,7 @@ def curve(
         hoverlabel={"font": font},
         xaxis={
             "range": [0, last],
-            "tickvals": [0, radius, even],
+            "tickvals": [0, last],
             "ticksuffix": " px",
             "tickangle": 0,
             "tickfont": font,
@@ -484,14 +484,13 @@ def curve(
             "showgrid": False,
         },
     )
-    for text, at, share, side, shift in (
-        ("network", radius, 0.62, "left", 6),
-        ("uniform", even, 0.08, "right", -6),
-    ):
+    # With their radii: as ticks these would stand on one another where they are near.
+    for name, at, share in (("network", radius, 0.62), ("uniform", even, 0.08)):
+        right = at < last / 2
         figure.add_annotation(
-            {"x": at, "y": share, "text": text, "font": font, "showarrow": False},
-            xanchor=side,
-            xshift=shift,
+            {"x": at, "y": share, "text": f"{name} {at} px", "font": font, "showarrow": False},
+            xanchor="left" if right else "right",
+            xshift=6 if right else -6,
             yanchor="middle",
         )
     return figure
