@@ -197,17 +197,23 @@ def _list() -> int:
 
 def _fetch(key: str, unasked: bool) -> int:
     """Download weights after asking; the exit status."""
+    from explainer.fcn.checkpoints import load  # imports PyTorch
+
     checkpoint = registry.CHECKPOINTS[key]
-    if found := registry.find(checkpoint):
-        print(f"{checkpoint.title} is here already: {found[1]}")
-        return 0
+    try:
+        if here := registry.present(checkpoint, load):
+            print(f"{checkpoint.title} is here already: {here}")
+            return 0
+    except registry.FileError as error:
+        return _complain(str(error), 1)
     hosts = ", ".join(dict.fromkeys(host for file in checkpoint.files for host in file.hosts))
     print(
         f"{checkpoint.title}: about {_megabytes(checkpoint.size)} from {hosts} to "
         f"{registry.cache_folder()}\n{checkpoint.provenance}"
     )
-    if not checkpoint.files[0].checksums:
-        print("No checksum was published: only names and shapes can be checked.")
+    if unsigned := [file.name for file in checkpoint.files if not file.checksums]:
+        names = ", ".join(unsigned)
+        print(f"No checksum of {names} was published: only names and shapes can be checked.")
     if not unasked:
         try:
             answer = input("Download it? [y/N] ")
@@ -225,8 +231,6 @@ def _fetch(key: str, unasked: bool) -> int:
             shown = done
             text = f"\r{now.host}: {_megabytes(now.received)}, {min(done, 100)} %"
             print(text, end="", file=sys.stderr, flush=True)
-
-    from explainer.fcn.checkpoints import load  # imports PyTorch
 
     try:
         path = registry.fetch(checkpoint, check=load, progress=progress)

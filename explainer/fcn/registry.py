@@ -343,6 +343,28 @@ def verified(checkpoint: Checkpoint, folder: Path | None = None) -> Path:
     )
 
 
+def present(checkpoint: Checkpoint, check: Check, folder: Path | None = None) -> Path | None:
+    """A checkpoint's file in the folder (by default the cache), found to be right; None without.
+
+    Args:
+        check: reads a file without a known checksum.
+
+    Raises:
+        FileError: the file is not the one that was published, or has not the checkpoint's weights.
+    """
+    found = find(checkpoint, folder)
+    if found is None:
+        return None
+    path = verified(checkpoint, folder)
+    if not found[0].checksums:
+        try:
+            _checked(path, checkpoint, check)
+        except ValueError as error:
+            why = one_line(str(error)).rstrip(".")
+            raise FileError(f"{why}. Remove {path} to download it.") from None
+    return path
+
+
 def adopt(
     path: Path, folder: Path | None = None, *, check: Check = lambda path, network: None
 ) -> tuple[str, Path]:
@@ -486,7 +508,7 @@ def fetch(
     a time in this process; a second caller waits for the first and finds the file.
 
     Args:
-        check: reads a file without a known checksum before it gets its name.
+        check: reads a file without a known checksum before it gets its name, and one that is there.
         progress: is called often, from this thread.
         cancelled: is asked as often; the download ends soon after it says yes.
 
@@ -499,8 +521,8 @@ def fetch(
     """
     folder = folder or cache_folder()
     with _lock(folder):
-        if find(checkpoint, folder):
-            return verified(checkpoint, folder)
+        if here := present(checkpoint, check, folder):
+            return here
         reasons = []
         for file, url in checkpoint.sources:
             try:

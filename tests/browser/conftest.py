@@ -73,8 +73,8 @@ DRAWN = """async () => {
 }"""
 
 
-# Streamlit loads the code that inserts the page's style sheet when it first needs it. Apps that show
-# one component alone have none.
+# Streamlit loads the code that inserts the page's style sheet when it first needs it. Apps that
+# show one component alone have none.
 STYLED = """() => !document.querySelector(".st-key-shell_title") ||
     [...document.querySelectorAll("style")].some(
         (sheet) => sheet.textContent.includes(".st-key-shell_title"))"""

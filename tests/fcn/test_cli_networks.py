@@ -105,7 +105,22 @@ def test_weights_without_a_checksum_are_named_as_such(
 ) -> None:
     answer(monkeypatch, "")
     assert main(["--fetch", "fcn-alexnet"]) == 0
-    assert "No checksum was published" in capsys.readouterr().out
+    assert "No checksum of fcn-alexnet-pascal.caffemodel was published" in capsys.readouterr().out
+
+
+def test_a_wrong_file_that_is_here_is_not_taken_for_fetched(cache: Path, capsys: Output) -> None:
+    signed = registry.CHECKPOINTS["fcn8s"].files[0]
+    assert signed.checksums
+    for key, name, why in (
+        ("fcn8s", signed.name, "its checksum differs"),
+        ("fcn-alexnet", "fcn-alexnet-pascal.caffemodel", "cannot be used"),
+    ):
+        cache.mkdir(exist_ok=True)
+        (cache / name).write_bytes(b"half a download")
+        assert main(["--fetch", key, "--yes"]) == 1
+        complained = capsys.readouterr().err
+        assert name in complained
+        assert why in complained
 
 
 @pytest.mark.usefixtures("weights")
