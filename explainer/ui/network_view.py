@@ -104,7 +104,9 @@ def _choose(now: Visit, shown: Shown) -> None:
 
     # Once a run: a name that changed with a finished download would be none of the names sent.
     titles = {key: named(key) for key in modes}
-    right.selectbox("Run it", list(modes), format_func=titles.get, key=MODE, on_change=chosen)
+    right.selectbox(
+        "Run it", list(modes), format_func=titles.__getitem__, key=MODE, on_change=chosen
+    )
     if choice.mode == networks.OWN_KEY:
         state[FILE] = choice.file
         right.selectbox(
