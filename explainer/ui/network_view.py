@@ -51,11 +51,15 @@ def show(shown: Shown) -> None:
 
 def absent(choice: Choice) -> str:
     """Why the chosen network is not the one on the screen."""
+    here = f"here is {NETWORKS[SMALL].title}."
+    if why := networks.unusable(choice):
+        if not networks.may_change_files():  # a stranger need not know the folders
+            why = "a file of its weights is not the one that was published."
+        return f"{plain(networks.title(choice))}: {plain(why)} Meanwhile {here}"
     missing = networks.mode(choice).missing().values()
     return (
         f"{plain(networks.title(choice))}: its weights are not on this machine "
-        f"({_sizes(missing)}). “The network”, below, says how to get them; here is "
-        f"{NETWORKS[SMALL].title}."
+        f"({_sizes(missing)}). “The network”, below, says how to get them; {here}"
     )
 
 

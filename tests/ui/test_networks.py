@@ -220,6 +220,19 @@ def test_without_weights_the_bundled_network_shows_and_the_page_says_why(visit_p
     assert "404 / 404" in said(app)
 
 
+@pytest.mark.parametrize("who", ["anyone", "nobody"])
+def test_a_wrong_file_among_its_weights_is_said_and_to_strangers_not_where(
+    visit_page, cache, monkeypatch, who
+):
+    monkeypatch.setenv(networks.VARIABLE, who)
+    (cache / registry.CHECKPOINTS["fcn8s"].files[0].name).write_bytes(b"half a download")
+    notice = visit_page(network="fcn-vgg16", mode="as-published").info[0].value
+    assert "not the" in notice
+    assert "published" in notice
+    assert "Meanwhile here is" in notice
+    assert (cache.name in notice.replace("\\", "")) == (who == "anyone")
+
+
 def test_the_network_is_chosen_in_its_section(visit_page):
     app = visit_page(view="The network", side="384")
     app.selectbox(key="chosen_network").set_value("fcn-googlenet").run()
