@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -63,6 +64,8 @@ def _start(future: Future[Engine]) -> None:
                 network.warm_up()
 
         engine = Engine(network, lambda: tuned("cpu"))
+        # PyTorch must not compute any more when the process takes its threads down.
+        atexit.register(engine.close)
         future.set_result(engine)
     except Exception as error:
         future.set_exception(error)

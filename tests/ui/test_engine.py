@@ -1,5 +1,7 @@
 """The engine that all visitors share: what its start costs whom."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -105,3 +107,18 @@ def test_the_page_tells_who_waits_how_many_are_before_them(
         watching.join()
     assert seen[0] == 3
     assert all(ticket.result(60) for ticket in tickets)
+
+
+def test_a_process_ends_well_while_the_network_computes():
+    """Else PyTorch's threads abort it, with a core dump where those are kept."""
+    lines = (
+        "import numpy as np",
+        "from explainer.ui import engine",
+        "shared = engine.shared()",
+        "for shade in range(8):",
+        "    shared.segment(shade, np.full((768, 768, 3), shade, np.uint8))",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, "terminate called" in ended.stderr) == (0, False), ended.stderr[-500:]
