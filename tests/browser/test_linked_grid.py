@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from explainer.ops import LinearMap, number
+from tests.browser.conftest import idle
 
 DEMO = Path(__file__).parent / "apps" / "linked_grid_demo.py"
 APP = runpy.run_path(str(DEMO))
@@ -92,7 +93,9 @@ class Picture:
 
 def opened(page: Page, serve: Any, scene: str = "conv", **query: object) -> Picture:
     page.goto(serve(DEMO, scene=scene, **query))
-    return Picture(page)
+    picture = Picture(page)
+    idle(page)  # sizes follow the letters' font and what stands above, which come late
+    return picture
 
 
 @pytest.fixture
