@@ -183,6 +183,21 @@ def test_removing_a_skip_changes_picture_words_and_labels(
     assert picture(skips, "output") == before
 
 
+def test_without_stride_32_its_output_is_a_tie(skips: Page) -> None:
+    buttons = skips.locator(".ledger .part header button")
+    expect(buttons).to_have_text(["remove this map", "remove this skip", "remove this skip"])
+    verdicts = skips.locator('[data-role="verdicts"]')
+    expect(verdicts).not_to_contain_text("tie")
+    buttons.first.click()
+    expect(verdicts).to_contain_text("32s tie → 8s ")
+    expect(buttons).to_have_text(["put back", "remove this skip", "remove this skip"])
+    buttons.nth(1).click()
+    expect(buttons.nth(1)).to_have_text("put back")
+    buttons.nth(2).click()
+    expect(verdicts).to_have_text("32s tie → 8s tie")
+    expect(skips.locator('[data-role="other"] .lead')).to_have_text("tie with:")
+
+
 def test_removing_a_cell_updates_the_sum(skips: Page, result: Segmentation) -> None:
     y, x = telling_pixel(result, CAT)
     row = skips.locator(".ledger .row").first

@@ -175,6 +175,21 @@ def test_best_other_is_the_runner_up_or_the_winner(result: Segmentation) -> None
     assert best_other(result, 100, 120, int(order[5])) == order[0]
 
 
+def test_a_tie_is_no_verdict(result: Segmentation, pixels: np.ndarray) -> None:
+    y, x = 100, 120
+    data = payload(result, pixels, CAT, (y, x))
+    assert [sent["label"] for sent in data["maps"]] == ["cat", "cat", "cat"]
+    assert data["lead"] == "next:"
+    assert payload(result, pixels, DOG, (y, x))["lead"] == "wins here:"
+    # Without stride 32 no class has a score in the coarsest output; without all of them, in any.
+    for strides, labels in ((32,), ["tie", "cat", "cat"]), ((32, 16, 8), ["tie"] * 3):
+        changed = result.without(strides=strides)
+        removal = Removal(frozenset(strides))
+        data = payload(result, pixels, CAT, (y, x), removal=removal, changed=changed)
+        assert [sent["label"] for sent in data["maps"]] == labels
+        assert data["lead"] == ("next:" if "cat" in labels else "tie with:")
+
+
 @pytest.mark.parametrize(
     "removal",
     [

@@ -151,7 +151,7 @@ def test_opens_with_a_telling_example(start: Callable[..., AppTest], result: Seg
     data = shown(app)
     assert data["name"] == "cat"
     assert tuple(data["pixel"]) == telling_pixel(result, CAT)
-    assert data["wins"]
+    assert data["lead"] == "next:"
     assert data["words"] == ""
     assert not app.query_params
 

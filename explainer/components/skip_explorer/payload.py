@@ -232,11 +232,29 @@ def ledger_payload(
     }
 
 
+def verdict(result: Segmentation, y: int, x: int, stride: int) -> str:
+    """The class that an output gives a pixel; "tie" where several have the highest score.
+
+    The label map has the lowest class there, which no score speaks for.
+    """
+    scores = np.array(result.logits(y, x)[stride])
+    if np.count_nonzero(scores == scores.max()) > 1:
+        return "tie"
+    return result.classes[int(result.labels[stride][y, x])]
+
+
 def best_other(result: Segmentation, y: int, x: int, class_index: int) -> int:
     """The class with the highest score at a pixel, apart from one."""
     scores = np.array(result.logits(y, x)[min(result.sums)], dtype=float)
     scores[class_index] = -np.inf
     return int(scores.argmax())
+
+
+def _lead(score: float, other: float) -> str:
+    """What stands before the best of the other classes."""
+    if score == other:
+        return "tie with:"
+    return "next:" if score > other else "wins here:"
 
 
 def _legend(*label_maps: NDArray[np.uint8], classes: Sequence[str]) -> list[dict[str, str]]:
@@ -330,7 +348,7 @@ def payload(
                 "scores": _base64(added.astype(np.float32)),
                 "sums": _base64(current.sums[stride].values[class_index].astype(np.float32)),
                 "removed": stride in removal.strides,
-                "label": result.classes[int(current.labels[stride][y, x])],
+                "label": verdict(current, y, x, stride),
             }
         )
     before, after = result.labels[finest], current.labels[finest]
@@ -358,7 +376,7 @@ def payload(
         "pixel": [y, x],
         "ledger": ledger(class_index),
         "other": ledger(other),
-        "wins": bool(scores_here[class_index] >= scores_here[other]),
+        "lead": _lead(scores_here[class_index], scores_here[other]),
         "removedCells": [",".join(map(str, cell)) for cell in sorted(removal.cells)],
         "removedStrides": sorted(removal.strides),
         "without": without_text(removal, strides[0]),

@@ -291,6 +291,7 @@ class Explorer {
 
   removeButton(map, where) {
     const what = map.removed ? "put back" : "remove";
+    const kind = map.stride === this.data.maps[0].stride ? "map" : "skip"; // the coarsest is no skip
     return make(
       "button",
       {
@@ -300,7 +301,7 @@ class Explorer {
         "aria-pressed": String(map.removed),
         "aria-label": `${what} ${map.name}, the whole map`,
       },
-      where === "part" && !map.removed ? "remove this skip" : what,
+      where === "part" && !map.removed ? `remove this ${kind}` : what,
     );
   }
 
@@ -710,10 +711,10 @@ class Explorer {
   }
 
   writeLedger() {
-    const { ledger, other, wins, words, without } = this.data;
+    const { ledger, other, lead, words, without } = this.data;
     const first = this.sum(ledger, "ledger");
     const second = this.sum(other, "other");
-    second.prepend(make("span", { class: "lead" }, wins ? "next:" : "wins here:"), " ");
+    second.prepend(make("span", { class: "lead" }, lead), " ");
     const parts = ledger.parts.map((part) =>
       make(
         "section",
