@@ -111,6 +111,21 @@ def test_title_source_viewer_and_legend_need_no_scrolling(cat: Page):
         assert box["y"] + box["height"] <= 720
 
 
+def test_the_tools_share_a_line_beside_the_open_sidebar(cat: Page):
+    cat.locator('[data-testid="stExpandSidebarButton"]').click()
+    tools = cat.locator(".toolbar > :not([hidden])")
+    expect(cat.get_by_role("link", name="Unpooling")).to_be_in_viewport(ratio=1)
+    idle(cat)
+    middles = tools.evaluate_all(
+        """(all) => all.map((tool) => {
+            const { top, height } = tool.getBoundingClientRect();
+            return top + height / 2;
+        })"""
+    )
+    assert len(middles) == 6
+    assert max(middles) - min(middles) < 2
+
+
 def test_hover_links_the_panels_without_a_message(cat: Page, ws_frames: list):
     box = cat.locator('[data-panel="photo"]').bounding_box()
     assert box is not None
