@@ -1,8 +1,9 @@
 """How long a later photo takes in a real Chromium: from the file's choice to the picture drawn.
 
 `python tests/browser/bench_later_photo.py` starts the app, uploads photos of two sizes by turns and
-prints the distribution, beside what the network's forward pass took in the same runs. It asserts
-nothing: on a shared machine such times say little on their own, their ratio more.
+prints the distribution, beside what the network's forward pass took in the same runs, and beside a
+bare page that only takes the photo and shows it. It asserts nothing: on a shared machine such times
+say little on their own, their ratio more.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import re
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +34,11 @@ from explainer.ui import samples
 
 SIZES = {"768×576": (768, 576), "12 megapixels": (4032, 3024)}
 
-# The clock runs in the page: from the input's change event to the first frame after the viewer
-# says that it shows another photo.
+# The clock runs in the page: from the input's change event to the first frame after it shows
+# another photo. SHOWN is the expression that finds what shows it, once, for a search of the whole
+# page in every frame would slow down what it measures, and tells which photo it shows.
 WATCH = """() => {
-    const roots = () => [...document.querySelectorAll("*")].map((node) => node.shadowRoot);
-    const viewer = () => {
-        for (const root of roots()) {
-            const found = root?.querySelector('[data-role="viewer"]');
-            if (found) return found;
-        }
-    };
-    const shown = () => {
-        const found = viewer();
-        return found?.dataset.ready === "true" ? found.dataset.photo : null;
-    };
+    const shown = (SHOWN)();
     const before = shown();
     window.laterPhoto = new Promise((done) => {
         const began = () => {
@@ -60,6 +53,17 @@ WATCH = """() => {
         document.addEventListener("change", began, { capture: true, once: true });
     });
 }"""
+IN_VIEWER = """() => {
+    const roots = [...document.querySelectorAll("*")].map((node) => node.shadowRoot);
+    const find = (root) => root?.querySelector('[data-role="viewer"]');
+    const { dataset } = find(roots.find(find));
+    return () => (dataset.ready === "true" ? dataset.photo : null);
+}"""
+IN_BARE_PAGE = """() => () => {
+    const image = document.querySelector('[data-testid="stImage"] img');
+    return image?.complete && image.naturalWidth ? image.src : null;
+}"""
+BARE = "tests/browser/apps/bare_upload.py"
 
 
 def photo(size: tuple[int, int], seed: int) -> bytes:
@@ -72,30 +76,55 @@ def photo(size: tuple[int, int], seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def measured(page: Page, path: Path) -> tuple[float, float, str]:
-    """Milliseconds until the picture is drawn, of the forward pass alone, and the page's line."""
+@dataclass(frozen=True)
+class Turn:
+    """One photo, on our page and on the bare one.
+
+    Attributes:
+        total: milliseconds from the choice to the picture.
+        forward: of those, the network's pass.
+        bare: from the choice to the picture on the bare page.
+        line: what our page says under the picture.
+    """
+
+    total: float
+    forward: float
+    bare: float
+    line: str
+
+
+def clocked(page: Page, path: Path, shown: str) -> float:
+    """Milliseconds until the picture is drawn."""
     idle(page)
-    page.evaluate(WATCH)
+    page.evaluate(WATCH.replace("SHOWN", shown))
     upload(page, path)
-    total = page.evaluate("() => window.laterPhoto")
-    caption = page.locator(LINE).filter(has_text=path.stem)
-    line = caption.first.inner_text()
+    return page.evaluate("() => window.laterPhoto")
+
+
+def turn(page: Page, bare: Page, path: Path) -> Turn:
+    """Hand a photo to both pages, one after the other."""
+    total = clocked(page, path, IN_VIEWER)
+    line = page.locator(LINE).filter(has_text=path.stem).first.inner_text()
     forward = re.search(r"forward (\d+) ms", line)
     assert forward, line
-    return total, float(forward[1]), line
+    return Turn(total, float(forward[1]), clocked(bare, path, IN_BARE_PAGE), line)
 
 
-def report(kind: str, results: list[tuple[float, float, str]]) -> None:
+def report(kind: str, turns: list[Turn]) -> None:
     """Print the distribution of one kind of photo."""
-    totals, forwards = zip(*[result[:2] for result in results], strict=True)
     print(kind)
-    for what, numbers in (("choice to picture", totals), ("forward alone", forwards)):
-        low, middle, high = min(numbers), statistics.median(numbers), max(numbers)
+    columns = {
+        "choice to picture": [turn.total for turn in turns],
+        "forward alone": [turn.forward for turn in turns],
+        "a bare page": [turn.bare for turn in turns],
+    }
+    for what, times in columns.items():
+        low, middle, high = min(times), statistics.median(times), max(times)
         print(f"  {what:18} {low:5.0f} … {high:5.0f} ms, median {middle:.0f} ms")
-    rest = statistics.median(total - forward for total, forward, _ in results)
-    ratio = statistics.median(total / forward for total, forward, _ in results)
-    print(f"  median of the rest {rest:.0f} ms, of choice to picture / forward {ratio:.1f}")
-    print(f"  last: {results[-1][2]}")
+    forward = statistics.median(turn.total / turn.forward for turn in turns)
+    both = statistics.median(turn.total / (turn.forward + turn.bare) for turn in turns)
+    print(f"  choice to picture: {forward:.1f}× forward, {both:.2f}× forward and the bare page")
+    print(f"  last: {turns[-1].line}")
 
 
 def main() -> None:
@@ -111,7 +140,7 @@ def main() -> None:
             photos[-1][1].write_bytes(photo(SIZES[kind], number))
         servers = Servers(folder)
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
-        found: dict[str, list[tuple[float, float, str]]] = {kind: [] for kind in SIZES}
+        found: dict[str, list[Turn]] = {kind: [] for kind in SIZES}
         try:
             server = servers.server()
             page = chromium.new_page(viewport=VIEWPORT)
@@ -119,14 +148,17 @@ def main() -> None:
             page.goto(address(server))
             page.locator(f'{VIEWER}[data-ready="true"]').wait_for(timeout=120_000)
             print(f"first result of a fresh server {time.perf_counter() - began:.2f} s")
+            bare = chromium.new_page(viewport=VIEWPORT)
+            bare.goto(servers(BARE))
+            bare.get_by_text("Upload").first.wait_for()
             for kind, path in photos:
-                found[kind].append(measured(page, path))
+                found[kind].append(turn(page, bare, path))
         finally:
             chromium.close()
             for server in servers.running:
                 server.stop()
-    for kind, results in found.items():
-        report(kind, results[1:])  # the first of each size warms up
+    for kind, turns in found.items():
+        report(kind, turns[1:])  # the first of each size warms up
 
 
 if __name__ == "__main__":

@@ -152,22 +152,18 @@ function decodeHead({ stride, name, labels, cells }, photo, part) {
   };
 }
 
-/** The labels of a map from its runs: the end of each, 4 bytes, then the label of each, 1 byte. */
-function labelsOf(runs, size) {
-  const count = runs.length / 5;
-  const ends = new Uint32Array(runs.buffer, 0, count);
-  const labels = new Uint8Array(size);
-  for (let run = 0, from = 0; run < count; from = ends[run++]) {
-    labels.fill(runs[4 * count + run], from, ends[run]);
-  }
-  return labels;
-}
-
-/** A label map whose cells are squares of `stride` pixels around their centres. */
-function createLayer(runs, { rows, cols, stride, first }) {
-  const labels = labelsOf(runs, rows * cols);
+/** A label map whose cells are squares of `stride` pixels around their centres.
+ *
+ * It comes as runs of one label, row after row: the end of each, 4 bytes, then the label of each, 1
+ * byte. There are some thousand runs and half a million pixels, so what can be drawn from runs is.
+ */
+function createLayer(bytes, { rows, cols, stride, first }) {
+  const count = bytes.length / 5;
+  const runs = { ends: new Uint32Array(bytes.buffer, 0, count), labels: bytes.subarray(4 * count) };
+  const labels = filled(new Uint8Array(rows * cols), runs, (label) => label);
   return {
     labels,
+    runs,
     rows,
     cols,
     stride,
@@ -178,6 +174,14 @@ function createLayer(runs, { rows, cols, stride, first }) {
     painted: null,
     outlines: new Map(),
   };
+}
+
+/** An array with one element a pixel, all those of a run set to the value for its label. */
+function filled(pixels, { ends, labels }, valueOf) {
+  for (let run = 0, from = 0; run < ends.length; from = ends[run++]) {
+    pixels.fill(valueOf(labels[run]), from, ends[run]);
+  }
+  return pixels;
 }
 
 // --------------------------------------------------------------------------------------- look-up
@@ -276,8 +280,7 @@ function paintLayer(layer, words) {
     height: layer.rows,
   });
   const image = new ImageData(layer.cols, layer.rows);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++) pixels[i] = words[layer.labels[i]];
+  filled(new Uint32Array(image.data.buffer), layer.runs, (label) => words[label]);
   layer.canvas.getContext("2d").putImageData(image, 0, 0);
   layer.painted = key;
 }
@@ -288,30 +291,54 @@ function outlinesOf(layer, chosen) {
   return layer.outlines.get(chosen);
 }
 
-function traceOutlines({ labels, rows, cols }, chosen) {
+function traceOutlines(layer, chosen) {
   const path = new Path2D();
   const border = (a, b) => a !== b && (chosen === null || a === chosen || b === chosen);
-  // Where the border above this row began, and where the one left of each column did; -1: there is none.
-  let across = -1;
-  const down = new Int32Array(cols).fill(-1);
-  for (let row = 0, at = 0; row <= rows; row++) {
-    for (let col = 0; col <= cols; col++) {
-      const inside = row < rows && col < cols;
-      const above = inside && row > 0 && border(labels[at], labels[at - cols]);
-      if (above !== across >= 0) {
-        if (!above) addLine(path, across, row, col, row);
-        across = above ? col : -1;
-      }
-      if (col === cols) continue;
-      const left = inside && col > 0 && border(labels[at], labels[at - 1]);
-      if (left !== down[col] >= 0) {
-        if (!left) addLine(path, col, down[col], col, row);
-        down[col] = left ? row : -1;
-      }
-      at++;
+  let row = 0;
+  let above = [];
+  let down = new Map(); // for each column with a border on its left, the row where that began
+  for (const spans of spansByRow(layer)) {
+    addBordersBetween(path, row, above, spans, border);
+    const beside = new Map();
+    for (let at = 1; at < spans.length; at++) {
+      const col = spans[at - 1].end;
+      if (border(spans[at - 1].label, spans[at].label)) beside.set(col, down.get(col) ?? row);
     }
+    for (const [col, from] of down) if (!beside.has(col)) addLine(path, col, from, col, row);
+    [above, down] = [spans, beside];
+    row++;
   }
+  for (const [col, from] of down) addLine(path, col, from, col, row);
   return path;
+}
+
+/** For each row its runs: the column where each ends, and its label. */
+function* spansByRow({ runs, rows, cols }) {
+  for (let row = 0, run = 0; row < rows; row++) {
+    const spans = [];
+    for (let end = 0; end < cols; ) {
+      end = Math.min(runs.ends[run] - row * cols, cols);
+      spans.push({ end, label: runs.labels[run] });
+      if (runs.ends[run] <= (row + 1) * cols) run++; // else it goes on in the next row
+    }
+    yield spans;
+  }
+}
+
+/** The borders between the spans of two rows. */
+function addBordersBetween(path, row, above, below, border) {
+  let col = 0;
+  let began = -1;
+  const end = () => began >= 0 && addLine(path, began, row, col, row);
+  for (let upper = 0, lower = 0; upper < above.length; ) {
+    const differs = border(above[upper].label, below[lower].label);
+    if (!differs) end();
+    if (differs !== began >= 0) began = differs ? col : -1;
+    col = Math.min(above[upper].end, below[lower].end);
+    if (above[upper].end === col) upper++;
+    if (below[lower].end === col) lower++;
+  }
+  end();
 }
 
 function addLine(path, fromX, fromY, toX, toY) {
