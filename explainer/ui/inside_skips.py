@@ -1,6 +1,7 @@
 """The section "Inside the skips" of the first page: what each stride adds to a class's score."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -124,13 +125,21 @@ def change_words(
     after: NDArray[np.uint8],
     classes: tuple[str, ...],
     removal: Removal,
-    coarsest: int = 32,
+    strides: Collection[int] = (32, 16, 8),
 ) -> str:
-    """What a removal does to the labels, in a sentence; empty if nothing is removed."""
-    missing = without_text(removal, coarsest)
+    """What a removal does to the labels, in a sentence; empty if nothing is removed.
+
+    `strides` are those of the maps that there are.
+    """
+    missing = without_text(removal, max(strides))
     if not missing:
         return ""
     missing = missing[0].upper() + missing[1:]
+    if removal.strides.issuperset(strides):
+        return (
+            f"{missing} nothing is left to decide: every class scores 0 everywhere, and of equal "
+            f"scores the first one, {classes[0]}, is taken."
+        )
     moved = before != after
     count = int(moved.sum())
     if not count:
@@ -293,7 +302,7 @@ def show(result: Segmentation, pixels: NDArray[np.uint8], *, key: str, head: str
                 changed.labels[finest],
                 result.classes,
                 probe.removal,
-                max(result.scores),
+                result.scores,
             ),
             head=head,
         ),

@@ -104,8 +104,9 @@ def camera_allowed(url: str | None) -> bool:
 
 
 def _go_on(now: Visit) -> None:
-    """What was wrong with a file has been read."""
+    """What was wrong with a file, and with the size in the link, has been read."""
     now.error = ""
+    now.unread.pop(SIDE, None)
 
 
 def _open_sample(now: Visit, name: str) -> None:

@@ -23,6 +23,8 @@ def show() -> None:
     now = visit()
     photo_source.follow_link(now)
     networks.follow_link(now)
+    now.follow_link(photo_source.SIDE, "longest side", photo_source.SIDES)
+    now.follow_link(segment_views.VIEW, "view", segment_views.VIEWS)
     choice = now.choice if networks.ready(now.choice) else BUNDLED
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
     _begin(now, photo_source.longest_side(), choice)
@@ -35,8 +37,8 @@ def show() -> None:
     busy = st.container(key="busy")
     if now.error:
         error.error(plain(now.error), icon=":material/broken_image:")
-    if now.notice:
-        notice.warning(plain(now.notice), icon=":material/link_off:")
+    if unread := " ".join(filter(None, [now.notice, *now.unread.values()])):
+        notice.warning(plain(unread), icon=":material/link_off:")
     if choice != now.choice:
         notice.info(network_view.absent(now.choice), icon=":material/download:")
     known = now.known(side, choice)

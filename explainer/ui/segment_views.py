@@ -10,7 +10,10 @@ from explainer.fcn.compare import change_map, compare, sentences
 from explainer.fcn.render import jpeg
 from explainer.ui import downloads, network_view, snippets
 from explainer.ui.text import plain
-from explainer.ui.visit import Shown
+from explainer.ui.visit import Shown, visit
+
+VIEW = "view"
+"""The parameter of the address, and the key, of the view below the pictures."""
 
 
 def draw(shown: Shown) -> None:
@@ -19,14 +22,20 @@ def draw(shown: Shown) -> None:
         "Look closer",
         list(VIEWS),
         default=next(iter(VIEWS)),
-        key="view",
+        key=VIEW,
         bind="query-params",
         required=True,
+        on_change=_view_chosen,
         label_visibility="collapsed",
     )
     with st.container(key="view_body"):
         VIEWS[chosen](shown)
     _footer(shown)
+
+
+def _view_chosen() -> None:
+    """What was wrong with the view in the link has been read."""
+    visit().unread.pop(VIEW, None)
 
 
 def _footer(shown: Shown) -> None:

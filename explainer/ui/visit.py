@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -109,6 +110,8 @@ class Visit:
         link: the `photo` in the address that was last followed.
         error: why the last photo handed in was refused.
         notice: anything else that the visitor should know.
+        unread: what the link asks of a control that it does not offer, by the control's key; until
+            the visitor changes that control.
         handed_in: how many photos came in; makes the keys of the widgets that took them new.
         results: the last results by photo, longest side and network.
         choice: the network that the visitor chose; the bundled one shows while its weights are not
@@ -123,6 +126,7 @@ class Visit:
     link: str | None = None
     error: str = ""
     notice: str = ""
+    unread: dict[str, str] = field(default_factory=dict)
     handed_in: int = 0
     results: OrderedDict[tuple[str, int, Choice], Shown] = field(default_factory=OrderedDict)
     choice: Choice = BUNDLED
@@ -139,6 +143,17 @@ class Visit:
         renamed = replace(found, photo=replace(found.photo, encoded=self.chosen))
         self.remember(renamed)
         return renamed
+
+    def follow_link(self, key: str, name: str, options: Iterable[object]) -> None:
+        """Note what the address asks of a control that it does not offer.
+
+        Before the control is drawn: Streamlit then takes its default, and it out of the address.
+        """
+        wanted, known = st.query_params.get(key), [str(option) for option in options]
+        if wanted is not None and wanted not in known:
+            self.unread[key] = (
+                f"The link asks for a {name} that does not exist. There are: {', '.join(known)}."
+            )
 
     def remember(self, shown: Shown) -> None:
         self.results[shown.photo.encoded.digest, shown.photo.side, shown.choice] = shown

@@ -146,6 +146,18 @@ def test_change_words() -> None:
     assert change_words(before, before, CLASSES, Removal()) == ""
 
 
+def test_without_any_map_the_label_is_a_tie_and_no_change(
+    start: Callable[..., AppTest], result: Segmentation
+) -> None:
+    app = start()
+    remove(app, Removal(frozenset({32, 16, 8})))
+    assert not result.without(strides=(32, 16, 8)).labels[8].any()
+    assert shown(app)["words"] == (
+        "Without stride 32, pool4 and pool3 nothing is left to decide: every class scores 0 "
+        "everywhere, and of equal scores the first one, background, is taken."
+    )
+
+
 def test_opens_with_a_telling_example(start: Callable[..., AppTest], result: Segmentation) -> None:
     app = start()
     data = shown(app)

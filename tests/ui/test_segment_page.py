@@ -74,6 +74,29 @@ def test_an_unknown_name_in_a_link_falls_back_with_a_notice(visit_page):
     assert not app.warning
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "other"),
+    [("side", "longest side", 384), ("view", "view", "In code")],
+)
+def test_a_size_or_view_that_a_link_makes_up_is_noticed_until_it_is_changed(
+    visit_page, key, name, other
+):
+    app = visit_page(**{key: "<b>9999"})
+    assert f"a {name} that does not exist" in app.warning[0].value
+    assert "9999" not in app.warning[0].value
+    app.button(key="sample_coffee").click().run()
+    assert app.warning, "another control leaves it"
+    app.segmented_control(key=key).set_value(other).run()
+    assert not app.warning
+
+
+@pytest.mark.parametrize(("key", "value"), [("side", "384"), ("view", "In code")])
+def test_a_size_or_view_in_a_link_is_taken(visit_page, key, value):
+    app = visit_page(**{key: value})
+    assert str(app.segmented_control(key=key).value) == value
+    assert not app.warning
+
+
 def test_a_sample_goes_into_the_address(visit_page):
     app = visit_page()
     app.button(key="sample_astronaut").click().run()
