@@ -331,7 +331,7 @@ def stack_row() -> None:
             key=key,
             on_change=changed,
             args=(place,),
-            width=104,
+            width=88,  # eight stand in one row with the buttons
         )
     more = min(2 * now[-1], pictures.MOST_DILATION)
     st.button(
@@ -357,10 +357,13 @@ def stack_row() -> None:
 def controls(view: str) -> None:
     """The row of controls. All are drawn in every view, so that none forgets its value."""
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
-        if view in WITH_STACK:
-            stack_row()
         flat = CONTROLS["axes"] == "2-D"
         shown = ["size" if flat and name == "cells" else name for name in SHOWN[view]]
+        if view in WITH_STACK:
+            stack_row()
+            # A row has room for all layers, or for another control in place of two of them.
+            room = (pictures.MOST_LAYERS - len(state().dilations)) // 2
+            shown = shown[max(0, len(shown) - room) :]
         for name in shown:
             CONTROLS.draw(name)
         with CONTROLS.settings():

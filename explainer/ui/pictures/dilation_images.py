@@ -287,8 +287,10 @@ def photo_html(state: State) -> str:
 def _figure(values: Floats, most: float, signed: bool, parts: int, caption: str, alt: str) -> str:
     """A picture under its caption (HTML), and below it its sub-photos."""
     sheet = parted(values, parts)
+    rows, columns = values.shape
+    # The lines between sub-photos make the sheet no higher, however many there are.
     return (
-        f"<figure><figcaption>{caption}</figcaption>"
+        f'<figure style="--aspect: {columns}/{rows}"><figcaption>{caption}</figcaption>'
         f'<img src="{image(values, most, signed)}" alt="{html.escape(alt)}">'
         f'<img src="{image(sheet, most, signed)}" alt="the sub-photos of {html.escape(alt)}">'
         "</figure>"
