@@ -1,7 +1,7 @@
 """The pictures of the lesson on receptive fields."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -107,37 +107,59 @@ def fits(name: str, value: int) -> bool:
 
 def title(layers: Sequence[Layer]) -> str:
     """The name of a stack; that of the one it was made of, and "edited"; or a plain one."""
-    close = _closest(layers)
+    close = _closest(_numbers(layers))
     if close is None:
         return OWN
-    return close if _plain(KNOWN[close]) == _plain(layers) else f"{close}, edited"
+    name, _ = close
+    return name if _numbers(KNOWN[name]) == _numbers(layers) else f"{name}, edited"
 
 
 def named(layers: Sequence[Layer]) -> Layers:
     """The stack with the names that its layers have in the known stack that it is or was."""
-    close = _closest(layers)
-    names = (
-        [f"layer {place}" for place in range(1, len(layers) + 1)]
-        if close is None
-        else [layer.name for layer in KNOWN[close]]
-    )
+    close = _closest(_numbers(layers))
+    names = [f"layer {place}" for place in range(1, len(layers) + 1)]
+    if close is not None:
+        name, origins = close
+        for place, origin in enumerate(origins):
+            names[place] = names[place] if origin is None else KNOWN[name][origin].name
     return tuple(replace(layer, name=name) for layer, name in zip(layers, names, strict=True))
 
 
-def _plain(layers: Sequence[Layer]) -> Layers:
-    return tuple(replace(layer, name="") for layer in layers)
+Numbers = tuple[tuple[int, int, int, int], ...]
+"""Kernel, stride, padding and dilation of each layer."""
 
 
-def _closest(layers: Sequence[Layer]) -> str | None:
-    """The known stack of as many layers of which at most a third, and not all, differ."""
-    plain = _plain(layers)
-    counts = {
-        name: sum(a != b for a, b in zip(plain, _plain(known), strict=True))
-        for name, known in KNOWN.items()
-        if len(known) == len(plain)
-    }
-    best = min(counts, key=lambda name: counts[name], default=None)
-    return best if best is not None and 3 * counts[best] <= len(plain) else None
+def _numbers(layers: Sequence[Layer]) -> Numbers:
+    return tuple((each.kernel, each.stride, each.padding, each.dilation) for each in layers)
+
+
+Origins = tuple[int | None, ...]
+"""For each layer the place in a known stack that it comes from; None: it was added."""
+
+
+@lru_cache(maxsize=256)
+def _closest(numbers: Numbers) -> tuple[str, Origins] | None:
+    """The known stack of which at most a third, and not all, was changed, added or left out."""
+    best: tuple[int, str, Origins] | None = None
+    for name, stack in KNOWN.items():
+        known = _numbers(stack)
+        if 3 * abs(len(known) - len(numbers)) > len(numbers):
+            continue
+        for origins in _alignments(len(numbers), len(known)):
+            count = max(0, len(known) - len(numbers)) + sum(
+                origin is None or known[origin] != layer
+                for origin, layer in zip(origins, numbers, strict=True)
+            )
+            if 3 * count <= len(numbers) and (best is None or count < best[0]):
+                best = count, name, origins
+    return best and best[1:]
+
+
+def _alignments(length: int, known: int) -> Iterator[Origins]:
+    """The ways to make a stack of `length` layers by adding to, or leaving out, at one place."""
+    added, left_out = max(0, length - known), max(0, known - length)
+    for place in range(min(length, known) + 1 if length != known else 1):
+        yield (*range(place), *[None] * added, *range(place + left_out, known))
 
 
 def with_number(layers: Layers, row: int, name: str, value: int) -> Layers:

@@ -82,6 +82,22 @@ def test_this_apps_network_is_the_network_of_this_app():
         assert field.centre == network.lattices[stride].first
 
 
+@pytest.mark.parametrize("row", range(19))
+def test_a_network_with_a_layer_more_or_less_keeps_its_names(row):
+    names = [layer.name for layer in KNOWN["VGG16"]]
+    less = pictures.without(KNOWN["VGG16"], row)
+    more = pictures.with_copy(KNOWN["VGG16"], row)
+    assert pictures.title(less) == pictures.title(more) == "VGG16, edited"
+    # Among equal neighbours which one went cannot be told.
+    kept = [layer.name for layer in pictures.named(less)]
+    assert len(set(kept)) == 18
+    assert set(kept) < set(names)
+    assert sorted(kept, key=names.index) == kept
+    added = [layer.name for layer in pictures.named(more)]
+    assert [name for name in added if name in names] == names
+    assert len(added) == 20
+
+
 @given(STACKS)
 def test_a_stack_comes_back_from_the_address(stack):
     text = pictures.written(stack)
