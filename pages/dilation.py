@@ -386,7 +386,6 @@ def edit(now: pictures.State, view: str, what: dict) -> None:
     if what.get("grid") == "kernel":
         tap = pictures.kernel_tap(now, what.get("row"), what.get("col"))
         if tap is None:
-            st.toast("Between the taps there is no weight to change.", icon=":material/edit_off:")
             return
         what = {**what, "row": tap[0], "col": tap[1]}
     weights, x = pictures.kernel_values(now), pictures.input_values(now)

@@ -593,6 +593,17 @@ def test_a_number_is_typed_in_its_cell(page: Page, serve: Any):
     expect(picture.cell("edited", 1, 1)).to_have_text("−3")
 
 
+def test_no_number_is_typed_in_an_inserted_zero(page: Page, serve: Any):
+    picture = opened(page, serve, "predict")
+    editor = page.locator(".editor")
+    for way in (picture.cell("inserted", 0, 1).dblclick, lambda: picture.key("F2")):
+        way()
+        expect(picture.cell("inserted", 0, 1)).to_be_focused()
+        expect(editor).to_have_count(0)
+    picture.cell("inserted", 0, 0).dblclick()
+    expect(editor).to_be_focused()
+
+
 def test_a_double_click_edits_and_leaves_the_pin_as_it_was(page: Page, serve: Any):
     picture = opened(page, serve, "predict")
     editor = page.locator(".editor")

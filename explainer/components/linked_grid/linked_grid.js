@@ -499,10 +499,10 @@ class Picture {
     this.send("view", view);
   }
 
-  /** Whether a number can be typed in a cell: padding has none of its own. */
+  /** Whether a number can be typed in a cell: padding and inserted zeros have none of their own. */
   isEditable({ name, cell }) {
     const { editable, marks } = this.views.get(name).spec;
-    return Boolean(editable) && marks[cell] !== "p";
+    return Boolean(editable) && !["p", "z"].includes(marks[cell]);
   }
 
   /** Type a number in a cell: Enter or leaving it sends, Escape does not. */

@@ -39,7 +39,8 @@ class Grid:
             classes), with a pattern of its own; -1 for none.
         bright: cells that stand out while nothing is pointed at, such as remembered positions.
         changed: cells with a dotted border, such as those that an edit has changed.
-        editable: whether a number can be typed in a cell (double click, F2); never in padding.
+        editable: whether a number can be typed in a cell (double click, F2); never in
+            padding and inserted zeros.
         markable: whether a click makes and takes away the student's mark (predictions).
         frame: row, column, rows and columns, in drawn cells, of a dashed frame (a crop); it may
             reach beyond the grid.

@@ -237,6 +237,7 @@ def predict_scene() -> Scene:
                     3,
                     "zeros inserted",
                     marks=".z.zzz.z.",
+                    editable=True,
                 ),
             ]
         ],
