@@ -19,6 +19,9 @@ Value = TypeVar("Value")
 SETTINGS = "settings"
 """The popover of the controls that matter less, by Streamlit's key."""
 
+SHARE = "share"
+"""The popover of the link to the page, by Streamlit's key."""
+
 LIVE = "live"
 """The part of a lesson page that follows its controls (`lesson.live`), by Streamlit's key."""
 
@@ -258,12 +261,9 @@ class Controls:
                 return
             if isinstance(control, Whole):
                 st.session_state[_MOVED] = (name, 1 if self[name] > self._left(name) else -1)
-            # A notice that goes, and controls that change, stand outside the live part; and a run
-            # that this one has cut short left something undrawn.
-            whole = self._forget_notice(name) or name in self.framing
-            if whole:  # also where the control is drawn inside the live part
+            if self._shows_outside(name):  # also where the control is drawn inside the live part
                 st.session_state[_REDRAW] = True
-            elif st.session_state[_COMPLETE]:
+            elif st.session_state[_COMPLETE]:  # else a run that this one cut short left gaps
                 st.rerun(LIVE)
 
         control.draw(changed, **options)
@@ -342,7 +342,7 @@ class Controls:
                 st.query_params[name] = value
             elif name in st.query_params:
                 del st.query_params[name]
-            if self._forget_notice(name) or name in self.controls or name in self.framing:
+            if self._shows_outside(name) or name in self.controls:
                 st.session_state[_REDRAW] = True
 
     def preset(self, **values: Any) -> None:
@@ -361,6 +361,13 @@ class Controls:
         if st.session_state.pop(_REDRAW, False):
             st.rerun()
         self.remember()
+
+    def _shows_outside(self, name: str) -> bool:
+        """Whether a change shows outside the live part: there are notices, which it ends, controls
+        that change with it, and the link to share while that is open."""
+        return (
+            self._forget_notice(name) or name in self.framing or bool(st.session_state.get(SHARE))
+        )
 
     def _forget_notice(self, name: str) -> bool:
         return st.session_state.get("notices", {}).pop(name, None) is not None

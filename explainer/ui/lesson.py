@@ -28,7 +28,7 @@ from explainer.components.look_ahead import LOOK_AHEAD, look_ahead
 from explainer.components.once import Once
 from explainer.ops import SettingError
 from explainer.ui import shell
-from explainer.ui.controls import LIVE, Controls, complete
+from explainer.ui.controls import LIVE, SHARE, Controls, complete
 from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
 from explainer.ui.text import plain
@@ -203,7 +203,7 @@ def _buttons(examples: Examples) -> list[Button]:
 
 
 def _share(controls: Controls) -> None:
-    box = st.popover("Share", icon=":material/qr_code_2:", key="share", on_change="rerun")
+    box = st.popover("Share", icon=":material/qr_code_2:", key=SHARE, on_change="rerun")
     if not box.open:
         return
     address = link(own_address(st.context.url or "", controls.page), controls)

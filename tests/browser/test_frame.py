@@ -149,3 +149,7 @@ def test_the_shared_link_is_that_of_the_page(lesson: Lesson, page: Page, serve: 
     shared = page.get_by_test_id("stCode").filter(has_text="http")
     expect(shared).to_have_text(address(name, serve()))
     expect(page.locator("img.qr")).to_be_visible()
+    idle(page)
+    page.keyboard.press("2")
+    expect(page).to_have_url(re.compile("view="))
+    expect(shared).to_have_text(page.url)
