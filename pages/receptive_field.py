@@ -383,7 +383,7 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
     radius = CONTROLS.draw("radius")
     with switches:
         CONTROLS.draw("average")
-        grey = st.toggle("Grey out all outside my circle, run again", key=f"grey {photo} {place}")
+        grey = st.toggle("Grey out what is outside, run again", key=f"grey {photo} {place}")
         st.button(
             "Ask again", key="again influence", on_click=remember, args=(question(place), False)
         )
@@ -407,7 +407,7 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
         f"{found.even} px.{outside}"
     )
     drawn = pictures.curve(found.shares, found.uniform, found.radius, radius, found.even)
-    st.plotly_chart(drawn, key="curve", config={"displayModeBar": False})
+    st.plotly_chart(drawn, key="curve", height="stretch", config={"displayModeBar": False})
     circles = [Circle(found.radius, "found", f"90 %: {found.radius}")]
     if again is None:
         says = f"Bright: pixels that count for {found.answer.label} at the cross"

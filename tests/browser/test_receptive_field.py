@@ -208,6 +208,14 @@ def test_a_preset_shows_its_table(lesson: Page, console_errors: list):
     assert console_errors == []
 
 
+def test_on_a_phone_the_table_shows_all_its_columns(page: Page, serve: Any):
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit(page, serve())
+    cut = """(scroll) => [scroll, ...scroll.querySelectorAll("input")]
+        .filter((part) => part.scrollWidth > part.clientWidth).length"""
+    assert page.locator(f"{PICTURE} .scroll").evaluate(cut) == 0
+
+
 def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_errors: list):
     visit(page, serve(), "view=network")
     ring = page.locator(f'{PICTURE} [data-ring="guess"]')
@@ -234,8 +242,13 @@ def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_erro
     page.get_by_role("button", name="Reveal").click()
     expect(page.locator(".js-plotly-plot").last).to_be_visible(timeout=120_000)
     expect(page.locator(f'{PICTURE} [data-ring="found"]')).to_have_count(1)
+    note = page.locator(".js-plotly-plot .annotation-text").first
+    expect(note).to_have_css("font-size", "18px")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    expect(note).to_have_css("font-size", re.compile(r"26\.9|27"))
+    page.set_viewport_size({"width": 1280, "height": 720})
     expect(page.locator(f"{PICTURE} image.heat")).to_have_count(1)
-    page.get_by_text("Grey out all outside my circle").click()
+    page.get_by_text("Grey out what is outside").click()
     expect(page.get_by_text(re.compile("the label (survives|is lost)")).last).to_be_visible()
     expect(page.locator(f"{PICTURE} image.heat")).to_have_count(0)
     assert console_errors == []

@@ -483,16 +483,15 @@ def curve(
         hoverinfo="skip",
     )
     figure.add_hline(0.9, opacity=0.4, line_width=1)
-    font = {"size": 16}
+    font = {"size": 18}
     figure.update_layout(
-        height=160,
         margin={"l": 0, "r": 6, "t": 6, "b": 0},
         showlegend=False,
         hovermode="x unified",
         hoverlabel={"font": font},
         xaxis={
             "range": [0, last],
-            "tickvals": [0, last],
+            "tickvals": [0],
             "ticksuffix": " px",
             "tickangle": 0,
             "tickfont": font,
@@ -515,6 +514,13 @@ def curve(
             xshift=6 if right else -6,
             yanchor="middle",
         )
+    # A tick there would stand half outside the picture, and Plotly leaves it out.
+    figure.add_annotation(
+        {"x": last, "y": 0, "text": f"{last} px", "font": font, "showarrow": False},
+        xanchor="right",
+        yanchor="top",
+        yshift=-6,
+    )
     return figure
 
 

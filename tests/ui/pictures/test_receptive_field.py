@@ -258,7 +258,7 @@ def test_the_curve_shows_both_shares_and_where_they_reach_90_percent():
     assert list(network["y"]) == pytest.approx(found + [1] * 40)
     assert list(uniform["y"]) == pytest.approx(even + [1] * 40)
     said = {note["text"]: note["x"] for note in drawn["layout"]["annotations"]}
-    assert said == {"network 45 px": 45, "uniform 90 px": 90}
+    assert said == {"network 45 px": 45, "uniform 90 px": 90, "140 px": 140}
     (guess,) = (line for line in drawn["data"] if line.get("mode") == "markers")
     assert (guess["x"][0], guess["y"][0]) == (140, 1)
     assert pictures.at_radius(found, 25) == 0.5
