@@ -265,7 +265,7 @@ def move_frame(now: pictures.State, what: dict) -> None:
         CONTROLS.set(**pictures.dragged(now, left, right))
 
 
-def formula(now: pictures.State) -> None:
+def formula(now: pictures.State, view: str) -> None:
     """The size of the output, and how far apart the four computations are."""
     n, k, s, d = chip("x", now.size), chip("w", now.kernel), chip("w", now.stride), now.dilation
     y = chip("y", pictures.build(now).output)
@@ -277,8 +277,9 @@ def formula(now: pictures.State) -> None:
         symbols, live = "o = n·s", f"{n}·{s}"
     else:
         symbols, live = "o = (n − 1)s + max(k, s)", f"({n} − 1)·{s} + max({k}, {s})"
-    apart = chip("y", f"{pictures.disagreement(now):.1g}")
-    lesson.formula(f"{symbols} = {live} = {y}", f"largest difference of the four views: {apart}")
+    apart = f"{pictures.disagreement(pictures.shown(now, view)):.1g}"
+    badge = f'<span class="badge">the four views differ by {apart}</span>'
+    lesson.formula(f"{symbols} = {live} = {y} {badge}")
 
 
 def stairs(now: pictures.State) -> None:
@@ -330,6 +331,7 @@ def scene() -> lesson.Drawn:
 
 def live() -> None:
     """The picture, the formula, the prediction, two cases side by side and the code."""
+    view = lesson.view_of(CONTROLS, pictures.VIEWS)
     now = state()
     drawn, error = scene()
     left, right = st.columns([3, 1], gap="medium")
@@ -339,14 +341,14 @@ def live() -> None:
         if error is not None:
             lesson.impossible(error, CONTROLS)
             return
-        formula(now)
+        formula(now, view)
         own = inputs.own(now.weights, now.w)
         lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
     with right:
         prediction(now)
         stairs(now)
     side_by_side()
-    lesson.code(pictures.snippet(now))
+    lesson.code(pictures.snippet(now, view))
 
 
 def main() -> None:

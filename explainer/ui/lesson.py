@@ -363,6 +363,7 @@ def has_cell(scene: Scene, pin: str) -> bool:
             row, column = (
                 int(at) + first for at, first in zip(place.split(","), grid.origin, strict=True)
             )
+            row = 0 if scene.flat else row
             return 0 <= row < grid.rows and 0 <= column < grid.columns
     return False
 

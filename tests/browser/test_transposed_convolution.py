@@ -57,7 +57,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(cells(page, "input")).to_have_count(4)
     expect(cells(page, "kernel")).to_have_count(9)
     expect(page.locator(f"{PICTURE} .title").last).to_contain_text("4×4, in the canvas, 5×5")
-    expect(page.locator('[data-role="formula"]').first).to_contain_text("four views: 0")
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("four views differ by 0")
     assert console_errors == []
 
 
@@ -110,6 +110,20 @@ def test_the_pinned_cell_stays_from_view_to_view(lesson: Page):
         show(lesson, view)
         expect(cell(lesson, "output", 1, 2)).to_have_attribute("data-active", "self")
         expect(cell(lesson, "output", 1, 2)).to_have_text("16")
+
+
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [("size=4", 2), ("size=5&kernel=5", 0)],
+    ids=["a sparsity picture", "one axis stands for two"],
+)
+def test_in_a_large_matrix_too(query: str, row: int, page: Page, serve: Any):
+    visit(page, serve(), f"{query}&pin=output:2,3")
+    show(page, "Matrix")
+    expect(cell(page, "output", row, 3)).to_have_attribute("data-active", "self")
+    expect(page.get_by_text("nothing is pinned")).to_have_count(0)
+    show(page, "Overlap-add")
+    expect(cell(page, "output", 2, 3)).to_have_attribute("data-active", "self")
 
 
 def test_views_are_switched_from_the_keyboard_while_a_cell_has_the_focus(

@@ -350,7 +350,8 @@ class Picture {
   pinned() {
     const found = /^(.*):(-?\d+),(-?\d+)$/.exec(this.pin);
     const view = found && this.views.get(found[1]);
-    const cell = view ? view.find(Number(found[2]), Number(found[3])) : -1;
+    const row = found && !this.data.flat ? Number(found[2]) : 0;
+    const cell = view ? view.find(row, Number(found[3])) : -1;
     return cell < 0 ? null : { name: found[1], cell };
   }
 

@@ -165,6 +165,7 @@ class Scene:
         steps: how the picture is played; None for no player.
         views: labels of the pictures between which keys 1–4 switch; the tabs above the picture.
         view: the one that this scene is.
+        flat: whether it shows one axis in place of two: a pinned cell is then found by its column.
     """
 
     rows: Sequence[Sequence[Grid | str]]
@@ -174,6 +175,7 @@ class Scene:
     steps: Steps | None = None
     views: Sequence[str] = ()
     view: int = 0
+    flat: bool = False
 
     def __post_init__(self) -> None:
         sizes = {grid.name: len(grid.texts) for grid in self.grids}
@@ -268,6 +270,7 @@ def payload(scene: Scene) -> dict[str, Any]:
         },
         "views": list(scene.views),
         "view": scene.view,
+        "flat": scene.flat,
     }
 
 

@@ -237,10 +237,9 @@ def matrix(state: State) -> Scene:
 
     Where it is too large to draw, that of one axis, whose pattern it repeats.
     """
-    A = build(state)
-    valid, embedding = embedding_of(A)
-    if valid.shape[0] * valid.shape[1] > CELLS_IN_A_MATRIX:
-        return of_one_axis(matrix(replace(state, axes=1, x="", w="")), valid.shape, "C")
+    valid, embedding = embedding_of(build(state))
+    if (drawn := in_matrix(state)) != state:
+        return of_one_axis(matrix(drawn), valid.shape, "C")
     _, (x, kernel, y), terms = _parts(state)
     marks = "".join("p" if mark == "p" else "." for mark in x.marks)
     taps = state.tap_names
@@ -264,6 +263,14 @@ def matrix(state: State) -> Scene:
         rest,
         steps_by_output(y.texts),
     )
+
+
+def in_matrix(state: State) -> State:
+    """The state whose matrix is drawn: that of one axis where two make it too large."""
+    outputs, inputs_ = embedding_of(build(state))[0].shape
+    if outputs * inputs_ <= CELLS_IN_A_MATRIX:
+        return state
+    return replace(state, axes=1, x="", w="")
 
 
 # Two layers as one
@@ -557,6 +564,7 @@ def snippet(state: State, view: str = VIEWS[0]) -> str:
         SettingError: the settings are impossible.
     """
     code = {"Two layers": _layers_code, "Channels": _channels_code, "1×1 to 21": _classes_code}
+    state = in_matrix(state) if view == "Matrix" else state
     return "\n".join(code.get(view, _window_code)(state))
 
 

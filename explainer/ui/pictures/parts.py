@@ -143,6 +143,7 @@ def of_one_axis(drawn: Scene, shape: Sequence[int], name: str) -> Scene:
     return replace(
         drawn,
         rows=still,
+        flat=True,
         rest=f"{name} has {size(shape)} entries, too many to draw: this is one axis; in 2-D each "
         "entry is such a block",
     )

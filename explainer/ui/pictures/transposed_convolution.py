@@ -28,6 +28,7 @@ from explainer.ops import (
 from explainer.ops.sizes import Scheme, span
 from explainer.ui.pictures import convolution, inputs
 from explainer.ui.pictures.parts import (
+    CELLS_IN_A_MATRIX,
     chips,
     grid,
     joined,
@@ -62,10 +63,6 @@ COLUMNS_BESIDE_A_QUESTION = 21
 
 COLUMNS_OF_C = 9
 """Columns up to which C shows its numbers beside those of Cᵀ, of two axes."""
-
-SIDES_OF_A_MATRIX = 60
-"""Rows and columns together up to which a matrix and its transpose fit on the page; above, that of
-one axis stands for that of two."""
 
 
 def counting(shape: Sequence[int]) -> Floats:
@@ -437,11 +434,11 @@ def _frame_in_words(state: State, built: Built) -> str:
 def matrix(state: State) -> Scene:
     """The convolution's matrix C, and its transpose, which takes the input to the output."""
     built = build(state)
+    if (of_one := in_matrix(state)) != state:
+        return of_one_axis(matrix(of_one), built.A.shape, "Cᵀ")
     # The canvas with its cropped rows, as the decks show them, where there is room.
     whole = built.drawn.shape[0] <= WORDS_IN_A_MATRIX
     A = built.drawn if whole else built.A
-    if state.axes == 2 and sum(A.shape) > SIDES_OF_A_MATRIX:
-        return _matrix_of_one_axis(state)
     labels = _cell_names(built) if whole else _named("y", A.output_shape)
     y = _canvas(state, built) if whole else _output(state, built)
     inside = [cell for cell, name in enumerate(labels) if name]
@@ -532,10 +529,13 @@ def _chip_of(name: str) -> str:
     return chips("y", name) if name else chips("p", "a cropped cell")
 
 
-def _matrix_of_one_axis(state: State) -> Scene:
-    """Where the matrix is too large to draw: the one of a single axis, whose pattern it repeats."""
-    drawn = matrix(replace(state, axes=1, x="", w=""))
-    return of_one_axis(drawn, build(state).A.shape, "Cᵀ")
+def in_matrix(state: State) -> State:
+    """The state whose matrix is drawn: that of one axis where two make it too large."""
+    outputs, inputs_ = build(state).A.shape
+    # It is drawn twice.
+    if state.axes == 1 or 2 * outputs * inputs_ <= CELLS_IN_A_MATRIX:
+        return state
+    return replace(state, axes=1, x="", w="")
 
 
 # 3: zero insertion
@@ -1125,12 +1125,18 @@ def _row_in_words(state: State, row: int, entries: Sequence[str]) -> str:
 # The code
 
 
-def snippet(state: State) -> str:
-    """Lines of PyTorch that give the numbers of the page.
+def shown(state: State, view: str) -> State:
+    """The state whose numbers a view shows."""
+    return in_matrix(state) if view == "Matrix" else state
+
+
+def snippet(state: State, view: str = VIEWS[0]) -> str:
+    """Lines of PyTorch that give the numbers of a view.
 
     Raises:
         SettingError: the settings are impossible.
     """
+    state = shown(state, view)
     built = build(state)
     name = f"conv_transpose{state.axes}d"
     lines = [

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from explainer.components.linked_grid import Scene, Steps, payload
 from explainer.ops import SettingError, conv, conv_tf, fractionally_strided_conv, number
+from explainer.ui.lesson import has_cell
 from explainer.ui.pictures import inputs
+from explainer.ui.pictures import transposed_convolution as pictures
 from explainer.ui.pictures.transposed_convolution import (
     COMPUTED,
     D1_STRIDE,
@@ -22,7 +24,6 @@ from explainer.ui.pictures.transposed_convolution import (
     KERAS_VALID,
     LIMITS,
     PYTORCH,
-    SIDES_OF_A_MATRIX,
     VIEWS,
     ZEROS,
     State,
@@ -119,8 +120,10 @@ def test_a_state_is_impossible_or_drawn_in_four_views(state):
         drawn = scene(replace(state, letters=False), view)
         payload(drawn)
         payload(scene(state, view))
-        entries = build(state).A.shape
-        if view != "Matrix" or sum(entries) <= SIDES_OF_A_MATRIX:
+        if pictures.shown(state, view) != state:
+            one = by_torch(pictures.shown(replace(state, letters=False), view))
+            assert framed(drawn).ravel().tolist() == [number(value) for value in one.ravel()]
+        else:
             assert framed(drawn).ravel().tolist() == shown, view
 
 
@@ -179,8 +182,25 @@ def test_the_steps_add_up_to_the_output(state):
 def test_the_code_gives_the_numbers_of_the_picture(state):
     if not possible(state):
         return
-    y = run(snippet(state))["y"]
-    np.testing.assert_allclose(y[0, 0].detach(), by_torch(state), rtol=1e-5, atol=1e-4)
+    for view in VIEWS:
+        y = run(snippet(state, view))["y"][0, 0].detach()
+        expected = by_torch(pictures.shown(state, view))
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "whole"), [(4, 2, True), (5, 1, True), (5, 2, False), (6, 4, False)]
+)
+def test_a_large_matrix_is_a_sparsity_picture_a_larger_one_that_of_one_axis(size, stride, whole):
+    state = State(size=size, kernel=3, stride=stride, padding=1)
+    drawn = scene(state, "Matrix")
+    assert (pictures.shown(state, "Matrix") == state) is whole
+    assert drawn.flat is not whole
+    grids = {grid.name: grid for grid in drawn.grids}
+    assert grids["transposed"].compact or not whole
+    # A cell pinned in another view is here too, in two axes or by its column.
+    assert has_cell(drawn, "output:2,3")
+    assert has_cell(drawn, "input:2,1")
 
 
 @settings(max_examples=60)
