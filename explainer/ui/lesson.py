@@ -208,10 +208,12 @@ def _share(controls: Controls) -> None:
         return
     address = link(own_address(st.context.url or "", controls.page), controls)
     others, note = for_others(address, get_internal_ip(), get_option("server.address"))
+    code = qr_code(others)
     with box:
-        st.html(
-            f'<img class="qr" alt="QR code of the link" src="{qr_code(others)}">', width="content"
-        )
+        if code is None:
+            st.caption("Too long for a QR code: that holds about 2,300 letters. Copy the link.")
+        else:
+            st.html(f'<img class="qr" alt="QR code of the link" src="{code}">', width="content")
         st.code(others, language=None, wrap_lines=True)
         if note:
             st.caption(note)
@@ -262,12 +264,16 @@ def own_address(found: str, page: str) -> str:
 def link(page: str, controls: Controls) -> str:
     """The address of a page in its present state; what has its default is left out."""
     state = controls.written()
-    return page + (f"?{urlencode(state)}" if state else "")
+    return page + (f"?{urlencode(state, safe=',;:')}" if state else "")
 
 
-def qr_code(text: str) -> str:
-    """A QR code as the source of an image, black on white."""
-    return segno.make(text, error="m", micro=False).svg_data_uri(scale=6, light="white", border=3)
+def qr_code(text: str) -> str | None:
+    """A QR code as the source of an image, black on white; None for a text that is too long."""
+    try:
+        code = segno.make(text, error="m", micro=False)
+    except segno.DataOverflowError:
+        return None
+    return code.svg_data_uri(scale=6, light="white", border=3)
 
 
 def impossible(error: SettingError, controls: Controls) -> None:

@@ -153,3 +153,14 @@ def test_the_shared_link_is_that_of_the_page(lesson: Lesson, page: Page, serve: 
     page.keyboard.press("2")
     expect(page).to_have_url(re.compile("view="))
     expect(shared).to_have_text(page.url)
+
+
+def test_a_link_that_no_qr_code_holds_is_given_without(
+    page: Page, serve: Servers, console_errors: list
+):
+    visit("convolution", page, serve(), "x=" + ",".join(["%C2%BC"] * 400))
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_text("Too long for a QR code")).to_be_visible()
+    expect(page.get_by_test_id("stCode").filter(has_text="http")).to_contain_text("%C2%BC")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert console_errors == []

@@ -47,11 +47,18 @@ def test_chips_are_no_way_into_the_page():
 
 
 def test_a_qr_code_is_an_svg_on_white():
-    kind, svg = lesson.qr_code("http://example.org/convolution?size=2&kernel=3").split(",", 1)
+    code = lesson.qr_code("http://example.org/convolution?size=2&kernel=3")
+    assert code is not None
+    kind, svg = code.split(",", 1)
     assert kind.startswith("data:image/svg+xml")
     picture = ElementTree.fromstring(unquote(svg))
     assert "#fff" in unquote(svg)
     assert float(picture.get("width", "0")) > 100
+
+
+def test_what_no_qr_code_holds_has_none():
+    assert lesson.qr_code("x" * 2300)
+    assert lesson.qr_code("x" * 2400) is None
 
 
 def test_the_answer_is_one_of_the_options():
@@ -83,7 +90,7 @@ def shared_page() -> None:
         ({}, "http://h/small"),
         ({"size": "5", "letters": "false"}, "http://h/small"),
         ({"size": "7", "letters": "true"}, "http://h/small?size=7&letters=true"),
-        ({"x": "1,2;3,4"}, "http://h/small?x=1%2C2%3B3%2C4"),
+        ({"x": "1,2;3,4"}, "http://h/small?x=1,2;3,4"),
     ],
 )
 def test_the_link_to_share_holds_what_is_not_the_default(query, link):
