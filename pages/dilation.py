@@ -71,9 +71,9 @@ CONTROLS = Controls(
         ),
         Choice(
             "start",
-            "Weights at the start",
+            "Start",
             DEFAULT.start,
-            "Identity is how the context module is initialised.",
+            "The weights at first. Identity is how the context module is initialised.",
             options=pictures.STARTS,
         ),
         Choice("module", "Channels", "basic", "As in the paper.", options=pictures.MODULES),
@@ -331,7 +331,7 @@ def stack_row() -> None:
             key=key,
             on_change=changed,
             args=(place,),
-            width=88,  # eight stand in one row with the buttons
+            width=80,  # eight stand in one row with the buttons
         )
     more = min(2 * now[-1], pictures.MOST_DILATION)
     st.button(

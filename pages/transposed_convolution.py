@@ -295,7 +295,7 @@ def stairs(now: pictures.State) -> None:
     }
     here = pictures.build(now).output
     # The page's o is where the convolution back begins, and its n is where that ends.
-    way = {"title": "the convolution back, y → x: n for every o", "names": ("o", "n")}
+    way = {"title": "the convolution back: n for each o", "names": ("o", "n")}
     staircase(pictures.stairs(now), here, key="stairs", labels=labels, on_size=pick, **way)
     st.markdown(pictures.sources_in_words(now))
 

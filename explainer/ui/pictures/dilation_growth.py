@@ -68,7 +68,7 @@ def chart(dilations: tuple[int, ...], taps: int) -> str:
         for name, (weights, fields) in lines.items()
     )
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" font-size="17" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" font-size="18.6" '
         f'fill="currentColor" data-role="growth" '
         f'aria-label="Field against weights. {html.escape(said)}">'
         f"{''.join(parts)}"
