@@ -140,6 +140,15 @@ def test_the_player_goes_layer_by_layer(lesson: Page):
     assert columns(lesson, "output") == {1}
 
 
+def test_the_layers_of_a_high_stack_have_cells_of_one_size(page: Page, serve: Any):
+    visit(page, serve(), "dilations=1,1,1,1,1,1,1,10&cells=40")
+    widths = page.locator(f"{PICTURE} .cell").evaluate_all(
+        "cells => [...new Set(cells.map((cell) => cell.offsetWidth))]"
+    )
+    assert len(widths) == 1
+    assert widths[0] >= 16
+
+
 @pytest.mark.parametrize(
     ("query", "role", "pictures_"),
     [("view=Photo&dilations=2,2,2", "photos", 6), ("view=Context", "context", 9)],

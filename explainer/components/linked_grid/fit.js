@@ -86,10 +86,10 @@ function run(count, cell, gap) {
 class Fit {
   /**
    * `rows`: of GridViews and signs. `room`: {width, height} in pixels. `scale`: 1 at 1280×720.
-   * `between`: pixels between rows.
+   * `between`: pixels between rows. `aligned`: whether rows stand cell above cell.
    */
-  constructor({ rows, room, scale, between, ruler }) {
-    Object.assign(this, { rows, room, scale, between, ruler });
+  constructor({ rows, room, scale, between, aligned, ruler }) {
+    Object.assign(this, { rows, room, scale, between, aligned, ruler });
     this.views = rows.flat().filter((item) => item instanceof GridView);
     this.kinds = new Set(this.views.map((view) => kindOf(view.spec)));
     this.bases = {
@@ -126,6 +126,10 @@ class Fit {
     for (const kind of this.kinds) this.grow(sizes, lines, kind, this.bases[kind]);
     this.widen(sizes, lines, "normal", WIDEST);
     this.widen(sizes, lines, "matrix", WIDEST_IN_MATRIX);
+    if (this.aligned && this.kinds.has("long") && this.kinds.has("normal")) {
+      const least = sizes.long.width < sizes.normal.width ? sizes.long : sizes.normal;
+      Object.assign(sizes, { long: least, normal: least });
+    }
     return { sizes, lines };
   }
 

@@ -212,8 +212,6 @@ class Picture {
     this.ruler.use(this.font);
     const rows = narrow ? this.items.flat().map((item) => [item]) : this.items;
     this.putTitlesAside(narrow);
-    const lined = this.data.links.some((group) => group.lines);
-    const between = (lined ? ROW_GAP.lines : ROW_GAP.plain) * scale;
     // Reading them at every slider step would cost a reflow.
     this.barHeight ??= this.bar.offsetHeight;
     this.top ??= this.topOnPage();
@@ -222,7 +220,11 @@ class Picture {
     const around = FOOT + FRAME.formula + 8;
     const height = narrow ? Infinity : window.innerHeight - above - bar - around * scale;
     const room = { width: width - 8, height };
-    const fit = new Fit({ rows, room, scale, between, ruler: this.ruler });
+    const lined = this.data.links.some((group) => group.lines);
+    // Lines between many rows leave half of the height to the cells.
+    const most = lined ? Math.min(ROW_GAP.lines, height / scale / 2 / (rows.length - 1)) : 0;
+    const between = Math.max(ROW_GAP.plain, most) * scale;
+    const fit = new Fit({ rows, room, scale, between, aligned: lined, ruler: this.ruler });
     const { sizes, lines } = fit.solve();
     this.scene.style.setProperty("--between", `${between}px`);
     this.scene.style.setProperty("--title-lines", lines);
