@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
-from explainer.bench.server import HOST, ROOT, serving
+from explainer.bench.server import BARE, HOST, serving
 from explainer.bench.timing import percentile
 
 if TYPE_CHECKING:
@@ -72,9 +72,6 @@ class Case:
             return self.control
         return f'.st-key-{self.control} input[type="range"]'
 
-
-BARE = ROOT / "explainer" / "ui" / "bare_page.py"
-"""One slider and one picture: what Streamlit and the browser take where nothing else is."""
 
 CASES = (
     Case("convolution?size=5", "size"),

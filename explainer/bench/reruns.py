@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from explainer.bench import client
 from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
-from explainer.bench.server import serving
+from explainer.bench.server import BARE, serving
 from explainer.bench.timing import percentile
 from explainer.ui.lessons import PAGES, Lesson
 
 VISITORS = (1, 10, 30)
+BARE_TITLE = "a bare page"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Brief:
     rate_one: float = column("reruns/s with 1", 3)
     rate_thirty: float = column("reruns/s with 30", 3)
     ratio: float = column("30 × 1", 3)
+    floor: float = column("p50 with 1 × a bare page", 2)
+    floor_thirty: float = column("p50 with 30 × a bare page", 2)
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,13 @@ class Row:
 def measure(options: Options) -> Report:
     """Every page over real websockets; the visitors and the server share this machine's cores."""
     seconds = 1.5 if options.quick else 8.0
+    titles = {lesson.title: address(lesson) for lesson in PAGES}
     with serving(environment={"EXPLAINER_DEVICE": options.device}) as server:
         server.wait()
-        rows = asyncio.run(_pages(server.port, PAGES, VISITORS, seconds))
+        rows = asyncio.run(_pages(server.port, titles, VISITORS, seconds))
+    with serving(BARE) as server:
+        server.wait()
+        bare = asyncio.run(_pages(server.port, {BARE_TITLE: ""}, VISITORS, seconds))
     lessons = [row for row in rows if row.visitors == max(VISITORS)]
     slow, fast = (pick(lessons, key=lambda row: row.per_second) for pick in (min, max))
     alone = sorted(row.p50 for row in rows if row.visitors == 1)
@@ -74,21 +81,31 @@ def measure(options: Options) -> Report:
     )
     shows = (
         "From a moved control to the end of the page's script, over websockets, for visitors who "
-        "never pause; the ratio is that of the reruns a second with 30 visitors and with one."
+        "never pause; 30 × 1 is the ratio of the reruns a second with 30 visitors and with one; "
+        "the bare page has one slider and one picture."
     )
     return Report(
-        (Table("Reruns", rows, notes), Table("Reruns by page", brief(rows), shows=shows)), headlines
+        (
+            Table("Reruns", [*rows, *bare], notes),
+            Table("Reruns by page", brief([*rows, *bare]), shows=shows),
+        ),
+        headlines,
     )
 
 
 def brief(rows: Sequence[Row]) -> list[Brief]:
-    """A row for each page."""
+    """A row for each page; the bare one is among them."""
     found = []
-    for page in dict.fromkeys(row.page for row in rows):
-        one, ten, thirty = (
+
+    def measured(page: str) -> list[Row]:
+        return [
             next(row for row in rows if (row.page, row.visitors) == (page, count))
             for count in VISITORS
-        )
+        ]
+
+    bare, _, bare_thirty = measured(BARE_TITLE)
+    for page in dict.fromkeys(row.page for row in rows):
+        one, ten, thirty = measured(page)
         found.append(
             Brief(
                 page,
@@ -99,6 +116,8 @@ def brief(rows: Sequence[Row]) -> list[Brief]:
                 one.per_second,
                 thirty.per_second,
                 thirty.per_second / one.per_second,
+                one.p50 / bare.p50,
+                thirty.p50 / bare_thirty.p50,
             )
         )
     return found
@@ -111,13 +130,14 @@ def address(lesson: Lesson) -> str:
 
 
 async def _pages(
-    port: int, pages: Sequence[Lesson], visitors: Sequence[int], seconds: float
+    port: int, pages: Mapping[str, str], visitors: Sequence[int], seconds: float
 ) -> list[Row]:
+    """A row for each page, its address by its title, and number of visitors."""
     rows = []
-    for lesson in pages:
-        opened = await client.open_many(port, max(visitors), address(lesson))
+    for title, name in pages.items():
+        opened = await client.open_many(port, max(visitors), name)
         for count in visitors:
-            rows.append(await moving(lesson.title, opened[:count], seconds))
+            rows.append(await moving(title, opened[:count], seconds))
         await asyncio.gather(*(session.close() for session, _ in opened))
     return rows
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+BARE = ROOT / "explainer" / "ui" / "bare_page.py"
+"""One slider and one picture: what Streamlit takes where nothing else is."""
 
 
 @dataclass

@@ -57,13 +57,13 @@ def test_the_readme_gets_one_photo_at_every_size_and_the_largest_batch():
 def test_pages_alone_and_with_a_class_stand_in_one_row():
     rows = [
         reruns.Row(page, count, "size", 5, per_second, 10.0 * count, 20.0 * count, 1.0, 0)
-        for page, per_second in (("a", 40.0), ("b", 20.0))
+        for page, per_second in (("a", 40.0), (reruns.BARE_TITLE, 20.0))
         for count in reruns.VISITORS
     ]
-    rows[2] = dataclasses.replace(rows[2], per_second=60.0)
-    one, other = reruns.brief(rows)
-    assert dataclasses.astuple(one) == ("a", 10, 100, 300, 600, 40, 60, 1.5)
-    assert (other.page, other.ratio) == ("b", 1)
+    rows[2] = dataclasses.replace(rows[2], per_second=60.0, p50=900.0)
+    one, bare = reruns.brief(rows)
+    assert dataclasses.astuple(one) == ("a", 10, 100, 900, 600, 40, 60, 1.5, 1, 3)
+    assert (bare.page, bare.ratio, bare.floor, bare.floor_thirty) == (reruns.BARE_TITLE, 1, 1, 1)
 
 
 def test_memory_is_that_of_an_engine_whose_visitors_leave(monkeypatch):
