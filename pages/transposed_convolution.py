@@ -267,7 +267,8 @@ def move_frame(now: pictures.State, what: dict) -> None:
 
 def formula(now: pictures.State, view: str) -> None:
     """The size of the output, and how far apart the four computations are."""
-    n, k, s, d = chip("x", now.size), chip("w", now.kernel), chip("w", now.stride), now.dilation
+    n, k, s = chip("x", now.size), chip("w", now.kernel), chip("w", now.stride)
+    d = chip("w", now.dilation)
     y = chip("y", pictures.build(now).output)
     if now.framework == pictures.PYTORCH:
         p, extra = chip("p", now.padding), chip("p", now.output_padding)
@@ -278,7 +279,7 @@ def formula(now: pictures.State, view: str) -> None:
     else:
         symbols, live = "o = (n − 1)s + max(k, s)", f"({n} − 1)·{s} + max({k}, {s})"
     apart = f"{pictures.disagreement(pictures.shown(now, view)):.1g}"
-    badge = f'<span class="badge">the four views differ by {apart}</span>'
+    badge = f'<span class="badge">views differ by {apart}</span>'
     lesson.formula(f"{symbols} = {live} = {y} {badge}")
 
 

@@ -43,12 +43,16 @@ function drawStairs(svg, root, scale) {
   make(svg, "path", { d: path, class: "stairs" });
   // A label for every plateau's height and for as many sizes as fit.
   const every = Math.ceil(26 / scale.across);
+  let labelled = -Infinity; // where the last label stands: the next one keeps clear of it
   for (const step of steps) {
     const x = scale.x(step.size) + scale.across / 2;
     if ((step.size - scale.first) % every === 0 || step.size === root.shown) {
       make(svg, "text", { x, y: STAIRS.bottom + 20, class: "tick" }, step.size);
     }
-    if (step.label) make(svg, "text", { x, y: scale.y(step.output) - 8, class: "label" }, step.label);
+    if (step.label && x - labelled >= 26) {
+      make(svg, "text", { x, y: scale.y(step.output) - 8, class: "label" }, step.label);
+      labelled = x;
+    }
     if (step.marks.includes("u")) {
       make(svg, "circle", { cx: x, cy: scale.y(step.output), r: 4, class: "wasteful" });
     }
