@@ -276,7 +276,7 @@ def live() -> None:
                 own = inputs.own(now.weights, now.w)
                 lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
         else:
-            lesson.impossible(error, CONTROLS)
+            lesson.impossible(error, CONTROLS, lambda: pictures.check_view(state(), view))
     with right:
         # They would tell the answer; once it is told, they come first, and the eye finds them.
         above, question, below = st.container(), st.container(), st.container()

@@ -162,6 +162,16 @@ def output_size(state: State) -> int:
     return found
 
 
+def check_view(state: State, view: str) -> None:
+    """Whether a view has a picture.
+
+    Raises:
+        SettingError: it has none; with the values of the page.
+    """
+    if view not in WITHOUT_STAIRS:
+        output_size(state)
+
+
 @lru_cache(maxsize=64)
 def scene(state: State, view: str) -> Scene:
     """The picture of a view.
@@ -169,6 +179,7 @@ def scene(state: State, view: str) -> Scene:
     Raises:
         SettingError: the settings are impossible.
     """
+    check_view(state, view)
     drawn = {
         "Window": window,
         "Matrix": matrix,
@@ -345,11 +356,7 @@ def two_layers(state: State) -> Scene:
 
 
 def channels(state: State) -> Scene:
-    """Three input channels, a kernel each, and the sum over all of them.
-
-    Raises:
-        SettingError: the settings are impossible.
-    """
+    """Three input channels, a kernel each, and the sum over all of them."""
     x, kernel = _stacked(state.size), channel_kernels(state)
     before, after = _padding(state)
     embedding = pad(x.shape, (0, before, before), (0, after, after))

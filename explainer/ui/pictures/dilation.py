@@ -141,6 +141,17 @@ def scene(state: State, view: str) -> Scene:
     return replace(shown, views=VIEWS, view=VIEWS.index(view))
 
 
+def check_view(state: State, view: str) -> None:
+    """Whether a view has a picture.
+
+    Raises:
+        SettingError: it has none.
+    """
+    checks = {"Stack": checked_field, "Kernel": built, "Pooling": unstrided}
+    if view in checks:
+        checks[view](state)
+
+
 def _said(state: State, view: str) -> str:
     if view == "Context":
         return f"eight layers see {chips('w', '67×67')} pixels at full resolution"
