@@ -77,6 +77,7 @@ def test_from_impossible_settings_every_way_out_leads_to_a_picture(
 
 
 LINKS = [
+    ("convolution", "view=Two layers&size=3&kernel=7"),
     ("convolution", "view=Channels&framework=TF VALID&size=3&kernel=4&stride=1&padding=2"),
     ("convolution", "view=Channels&size=1&kernel=5&padding=4&dilation=4"),
     ("transposed_convolution", "size=1&kernel=3&stride=1&padding=5&output_padding=2"),
@@ -95,10 +96,11 @@ def test_a_button_is_one_click_to_a_picture(visit_lesson, page, link):
 @pytest.mark.parametrize(
     ("page", "link", "said"),
     [
-        (*LINKS[0], "Here: size 3, kernel 4, stride 1, dilation 1."),
-        (*LINKS[1], "Here: size 1, kernel 5, stride 2, padding 4, dilation 4."),
+        (*LINKS[0], "Here: size 3, kernel 7, stride 2, kernel2 2."),
+        (*LINKS[1], "Here: size 3, kernel 4, stride 1, dilation 1."),
+        (*LINKS[2], "Here: size 1, kernel 5, stride 2, padding 4, dilation 4."),
         # The stride of this page is that of another view.
-        (*LINKS[3], "Here: size 1, kernel 4, padding 0, dilation 6."),
+        (*LINKS[4], "Here: size 1, kernel 4, padding 0, dilation 6."),
     ],
 )
 def test_the_values_beside_the_rule_are_those_of_the_page(visit_lesson, page, link, said):
