@@ -129,13 +129,27 @@ STACKS = [
 ]
 
 
-@pytest.mark.parametrize("state", STACKS)
+@st.composite
+def stacks(draw) -> State:
+    """Stacks of any length, most of them with room for some units more than one."""
+    dilations = draw(st.lists(st.integers(1, 16), min_size=1, max_size=8).map(tuple))
+    kernel = draw(st.integers(pictures.FEWEST_TAPS, pictures.MOST_TAPS))
+    seen = pictures.field(dilations, kernel)
+    assume(seen <= pictures.MOST_CELLS)
+    cells = draw(st.integers(max(seen, pictures.FEWEST_CELLS), pictures.MOST_CELLS))
+    unit = draw(st.integers(-1, cells - seen + 1))
+    return State(dilations, kernel, cells=cells, unit=unit, colours=draw(st.booleans()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(STACKS) | stacks())
 def test_the_counts_are_the_gradient_of_a_stack_of_ones(state):
     scene, counts = pictures.stack(state), pictures.stack_counts(state)
     y = run(pictures.snippet(state, "Stack"))["y"].numpy()
     np.testing.assert_array_equal(y, counts)
-    first, last = np.flatnonzero(counts)[[0, -1]]
-    np.testing.assert_array_equal(shown(scene.grid("input")), counts[first : last + 1])
+    assert np.count_nonzero(y) == len(pictures.touched(state.dilations, state.kernel))
+    first, last = np.flatnonzero(y)[[0, -1]]
+    np.testing.assert_array_equal(shown(scene.grid("input")), y[first : last + 1])
 
 
 @pytest.mark.parametrize("state", STACKS)
