@@ -259,7 +259,7 @@ def live() -> None:
         drawn, error = scene()
         lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now)})
         if error is not None:
-            lesson.impossible(error, CONTROLS)
+            lesson.impossible(error, CONTROLS, lambda: pictures.check_view(state(), view))
         else:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))

@@ -36,7 +36,7 @@ CONTROLS = Controls(
         Switch("alphabet", "a … y", False, "With Letters: input a … y, kernel a … j, as in D1."),
         Choice("weights", "Kernel", "random", options=inputs.KERNELS, kind="menu"),
         Whole("seed", "Seed", 0, "Of the random kernel.", low=0, high=99),
-        Whole("kernel2", "second kernel", 3, "Of the view “Two layers”.", low=1, high=5),
+        Whole("kernel2", "second kernel", 2, "Of the view “Two layers”.", low=1, high=5),
         Whole("stride2", "second stride", 1, "Of the view “Two layers”.", low=1, high=3),
     ],
     extras={
@@ -129,7 +129,8 @@ EXAMPLES = {
         "over 0 ≤ δ ≤ k, k+1 taps; it is δ < k",
         "size": 12,
         "stride": 2,
-        "seed": 23,
+        "kernel2": 3,
+        "seed": 22,
         "view": "Two layers",
     },
 }
@@ -276,7 +277,7 @@ def live() -> None:
                 own = inputs.own(now.weights, now.w)
                 lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
         else:
-            lesson.impossible(error, CONTROLS)
+            lesson.impossible(error, CONTROLS, lambda: pictures.check_view(state(), view))
     with right:
         # They would tell the answer; once it is told, they come first, and the eye finds them.
         above, question, below = st.container(), st.container(), st.container()

@@ -449,7 +449,7 @@ def picture(now: pictures.State, view: str) -> None:
     drawn, error = scene()
     lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now, view)})
     if error is not None:
-        lesson.impossible(error, CONTROLS)
+        lesson.impossible(error, CONTROLS, lambda: pictures.check_view(state(), view))
         return
     if view == "Photo":
         st.html(images.photo_html(now))

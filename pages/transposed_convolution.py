@@ -340,7 +340,7 @@ def live() -> None:
         on = {"edit": partial(edit, now), "frame": partial(move_frame, now)}
         lesson.picture(drawn, CONTROLS, on=on)
         if error is not None:
-            lesson.impossible(error, CONTROLS)
+            lesson.impossible(error, CONTROLS, lambda: pictures.build(state()))
             return
         formula(now, view)
         own = inputs.own(now.weights, now.w)

@@ -276,7 +276,7 @@ def picture(now: pictures.State, view: str) -> bool:
         on={"edit": partial(edit, now), "mark": partial(mark, now)},
     )
     if error is not None:
-        lesson.impossible(error, CONTROLS)
+        lesson.impossible(error, CONTROLS, lambda: pictures.compute(state()))
         return False
     formula(now, view)
     lesson.unfit(x=(now.x, now.shape), z=(now.z, pictures.compute(now).z.shape))

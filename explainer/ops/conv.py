@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from explainer.ops.grids import pad
 from explainer.ops.linear_map import Axis, LinearMap, from_axes
-from explainer.ops.settings import Setting, Shape
+from explainer.ops.settings import Setting, SettingError, Shape
 from explainer.ops.sizes import Scheme, Settings, conv_settings, same_padding, span, tf_settings
 
 
@@ -84,13 +84,17 @@ def conv_channels(
         The map; its factors are the valid map on the padded grid and the embedding.
 
     Raises:
-        SettingError: the settings are impossible.
-        ValueError: the kernel is not for this number of channels.
+        SettingError: the settings are impossible, or the kernel is not for these channels.
     """
     kernel = np.asarray(kernel, np.float64)
     outputs, inputs = kernel.shape[:2]
     if inputs != input_shape[0]:
-        raise ValueError(f"the kernel reads {inputs} channels, the input has {input_shape[0]}")
+        raise SettingError(
+            "kernel_channels",
+            "must be as many as the channels of the input",
+            {"kernel_channels": inputs, "channels": input_shape[0]},
+            [{"kernel_channels": input_shape[0]}, {"channels": inputs}],
+        )
     s = conv_settings(input_shape[1:], kernel.shape[2:], stride, padding, dilation)
     embedding = pad(input_shape, (0, *s["padding"]), (0, *s["padding"]))
     channels = Axis(

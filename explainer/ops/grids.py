@@ -33,7 +33,12 @@ def pad(input_shape: Sequence[int], before: Sequence[int], after: Sequence[int])
 def window(
     input_shape: Sequence[int], start: Sequence[int], output_shape: Sequence[int]
 ) -> LinearMap:
-    """The grid seen through a frame: output cell i is input cell start + i, or nothing outside."""
+    """The grid seen through a frame: output cell i is input cell start + i, or nothing outside.
+
+    Raises:
+        SettingError: one of the grids has no cells, or another number of axes than the input.
+    """
+    check((), len(input_shape), size=tuple(input_shape), output_size=tuple(output_shape))
     return _every(input_shape, start, (1,) * len(input_shape), output_shape)
 
 

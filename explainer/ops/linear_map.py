@@ -17,6 +17,7 @@ section 4.1.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from operator import index
 from typing import SupportsIndex
 
@@ -25,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from explainer.ops.names import factor, grid_size, names, number
-from explainer.ops.settings import Shape
+from explainer.ops.settings import SettingError, Shape
 
 Cell = SupportsIndex | Sequence[SupportsIndex]
 """A cell of a grid, its row and column counted from 0; on one axis its index alone will do."""
@@ -412,19 +413,35 @@ def compose(*maps: LinearMap) -> LinearMap:
     Taps survive where all maps but one are selections.
 
     Raises:
-        ValueError: the grids between two maps differ, or there is no map.
+        SettingError: the grids between two maps differ, or there is no map.
     """
-    if not maps:
-        raise ValueError("compose needs at least one map")
+    check_chain(maps[::-1])
     product = maps[0]
     for inner in maps[1:]:
         product = _product(product, inner)
     return replace(product, factors=maps) if len(maps) > 1 else product
 
 
+def check_chain(maps: Sequence[LinearMap]) -> None:
+    """Whether maps can act one after the other, first to act first.
+
+    Raises:
+        SettingError: the grids between two maps differ, or there is no map.
+    """
+    if not maps:
+        raise SettingError("maps", "must be at least one map", {"maps": 0}, [{"maps": 1}])
+    for first, then in pairwise(maps):
+        if first.output_shape != then.input_shape:
+            raise SettingError(
+                "input_shape",
+                "must be the output_shape of the map that acts before",
+                {"input_shape": then.input_shape, "output_shape": first.output_shape},
+                [{"input_shape": first.output_shape}, {"output_shape": then.input_shape}],
+            )
+
+
 def _product(outer: LinearMap, inner: LinearMap) -> LinearMap:
     """Join every link of `outer` with the links of `inner` that end where it starts."""
-    _require(inner.output_shape, outer.input_shape, "the output of the map that acts first")
     starts, counts = inner.starts[outer.cols], np.diff(inner.starts)[outer.cols]
     left = np.repeat(np.arange(len(outer.cols)), counts)
     right = np.arange(len(left)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.ops.conv import conv
-from explainer.ops.linear_map import Cell, LinearMap, flat_cell
+from explainer.ops.linear_map import Cell, LinearMap, check_chain, flat_cell
 from explainer.ops.settings import check
 from explainer.ops.sizes import span
 
@@ -146,6 +146,7 @@ def effective_field(maps: Sequence[LinearMap], cell: Cell) -> NDArray[np.float64
         maps: first to act first, each map's output the next one's input.
 
     Raises:
+        SettingError: the grids between two maps differ, or there is no map.
         IndexError: the last map's output has no such cell.
     """
     row = _one_cell(maps, cell)
@@ -161,6 +162,7 @@ def reached(maps: Sequence[LinearMap], cell: Cell) -> NDArray[np.bool_]:
         maps: first to act first, each map's output the next one's input.
 
     Raises:
+        SettingError: the grids between two maps differ, or there is no map.
         IndexError: the last map's output has no such cell.
     """
     seen = _one_cell(maps, cell) > 0
@@ -171,6 +173,7 @@ def reached(maps: Sequence[LinearMap], cell: Cell) -> NDArray[np.bool_]:
 
 def _one_cell(maps: Sequence[LinearMap], cell: Cell) -> NDArray[np.float64]:
     """1 at an output cell and 0 elsewhere, flat."""
+    check_chain(maps)
     row = np.zeros(maps[-1].shape[0])
     row[flat_cell(cell, maps[-1].output_shape)] = 1
     return row
@@ -183,7 +186,11 @@ def stack_coverage(maps: Sequence[LinearMap]) -> NDArray[np.int64]:
 
     Args:
         maps: first to act first, each map's output the next one's input.
+
+    Raises:
+        SettingError: the grids between two maps differ, or there is no map.
     """
+    check_chain(maps)
     paths = np.ones(maps[0].input_shape, np.int64).ravel()
     for layer in maps:
         paths = layer.structure @ paths

@@ -7,6 +7,7 @@ rule comes back as a `SettingError` that knows the nearest settings that work.
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, product
 from numbers import Real
 from typing import Any, SupportsIndex
@@ -40,7 +41,8 @@ class SettingError(ValueError):
         rule: the rule, in words.
         values: all settings as they came; equal numbers for all axes appear as one number.
         suggestions: changes to `values`, nearest first; each makes all of them valid:
-            `values | suggestions[0]` works.
+            `values | suggestions[0]` works. Searched for when they are asked for: who only tries
+            whether settings are possible does not pay for them.
     """
 
     def __init__(
@@ -49,9 +51,17 @@ class SettingError(ValueError):
         self.parameter = parameter
         self.rule = rule
         self.values = dict(values)
-        self.suggestions = tuple(suggestions)
+        self._suggestions = suggestions
+        super().__init__(parameter, rule)
+
+    @cached_property
+    def suggestions(self) -> tuple[dict, ...]:
+        return tuple(self._suggestions)
+
+    def __str__(self) -> str:
+        told = f"{self.parameter}: {self.rule}; got {_listed(self.values)}"
         works = " or ".join(_listed(suggestion) for suggestion in self.suggestions)
-        super().__init__(f"{parameter}: {rule}; got {_listed(self.values)}. Would work: {works}")
+        return f"{told}. Would work: {works}" if works else told
 
 
 @dataclass(frozen=True)
@@ -151,11 +161,12 @@ def _broken(
 
 def _nearest(
     rules: Sequence[Rule], axes: int, values: Mapping[str, Any], blamed: str
-) -> tuple[dict, ...]:
+) -> Iterator[dict]:
     """Changes that make the settings valid: one setting each where that is enough."""
     mended = {name: _mended(name, value, axes) for name, value in values.items()}
     if _broken(rules, axes, mended) is None:
-        return (_changes(values, mended),)
+        yield _changes(values, mended)
+        return
     wrong = [axis for axis in range(axes) if _broken(rules, axes, mended, [axis]) is not None]
     spots = [
         Spot(name, place, now, LOWEST[name])
@@ -177,12 +188,14 @@ def _nearest(
             single.append(moves)
     if single:
         single.sort(key=lambda moves: sum(abs(to - spot.now) for spot, to in moves))
-        return tuple(_changes(values, _moved(mended, moves)) for moves in single)
+        yield from (_changes(values, _moved(mended, moves)) for moves in single)
+        return
     for distance in range(2, PAIRED + 1):
         pairs = [_moved(mended, moves) for moves in _pairs(spots, distance)]
         mending = [_changes(values, one) for one in pairs if _broken(rules, axes, one) is None]
         if mending:
-            return tuple(sorted(mending, key=lambda change: blamed not in change)[:MOST_PAIRS])
+            yield from sorted(mending, key=lambda change: blamed not in change)[:MOST_PAIRS]
+            return
     # No two changes nearby are enough: follow the rules one after the other. Each blames a setting
     # of which a smaller value keeps it, so settings only shrink, and this ends.
     while (broken := _broken(rules, axes, mended)) is not None:
@@ -193,7 +206,7 @@ def _nearest(
         # One step at a time finds the nearest; from absurdly far away, a leap first.
         number = min(number - 1, LOWEST[rule.parameter] + 4096)
         mended[rule.parameter] = _changed(value, place, number)
-    return (_changes(values, mended),)
+    yield _changes(values, mended)
 
 
 def _mended(name: str, value: Any, axes: int) -> Any:

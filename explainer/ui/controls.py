@@ -33,9 +33,9 @@ _REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
 # The slider that the visitor moved last, and the way it went (1 or -1).
 _MOVED = "moved"
 
-# What sliders are supposed to be. Only in the thread that supposes: a run that a newer one has
-# superseded still goes on for a while, beside it and with the same controls.
-_SUPPOSED: ContextVar[Mapping[str, int]] = ContextVar("supposed", default=MappingProxyType({}))
+# What controls and extras are supposed to be. Only in the thread that supposes: a run that a newer
+# one has superseded still goes on for a while, beside it and with the same controls.
+_SUPPOSED: ContextVar[Mapping[str, Any]] = ContextVar("supposed", default=MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -282,11 +282,11 @@ class Controls:
 
     def __getitem__(self, name: str) -> Any:
         """The value of a control or of an extra ("" if the address has none)."""
-        if name in self.extras:
-            return st.query_params.get(name, "")
         supposed = _SUPPOSED.get()
         if name in supposed:
             return supposed[name]
+        if name in self.extras:
+            return st.query_params.get(name, "")
         value = st.session_state.get(name)
         # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
         return self.controls[name].default if value is None else value
@@ -317,9 +317,9 @@ class Controls:
             yield from near(order[0], range(2, order[0].high - order[0].low + 1))
 
     @contextmanager
-    def supposing(self, name: str, value: int) -> Iterator[None]:
-        """Read a slider as if it stood at another value, inside this block."""
-        before = _SUPPOSED.set({name: value})
+    def supposing(self, **values: Any) -> Iterator[None]:
+        """Read controls and extras as if they had other values, inside this block."""
+        before = _SUPPOSED.set({**_SUPPOSED.get(), **values})
         try:
             yield
         finally:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations, groupby, product
+from operator import itemgetter
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -28,7 +30,7 @@ from explainer.components.look_ahead import LOOK_AHEAD, look_ahead
 from explainer.components.once import Once
 from explainer.ops import SettingError
 from explainer.ui import shell
-from explainer.ui.controls import LIVE, SHARE, Controls, complete
+from explainer.ui.controls import LIVE, SHARE, Controls, Whole, complete
 from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
 from explainer.ui.text import plain
@@ -156,7 +158,7 @@ def send_ahead(controls: Controls, key: str, data: Callable[[], Mapping[str, Any
     until, room, here = time.thread_time() + AHEAD_S, AHEAD_CHARACTERS, data()
     steps: dict[str, dict[int, str]] = {}
     for name, value in controls.ahead():
-        with controls.supposing(name, value):
+        with controls.supposing(**{name: value}):
             step = json.dumps({part: what for part, what in data().items() if what != here[part]})
         steps.setdefault(name, {})[value] = step
         room -= len(step)
@@ -276,19 +278,77 @@ def qr_code(text: str) -> str | None:
     return code.svg_data_uri(scale=6, light="white", border=3)
 
 
-def impossible(error: SettingError, controls: Controls) -> None:
-    """Say which rule the settings break, and offer the nearest that keep it, one click each."""
+MOST_CHANGED, MOST_WAYS = 2, 3
+"""Sliders that one click changes at most where no rule knows a way, and how many ways are shown."""
+
+
+def impossible(error: SettingError, controls: Controls, check: Callable[[], object]) -> None:
+    """Say which rule the settings break, and offer the nearest that keep it, one click each.
+
+    Args:
+        check: raises a `SettingError` where the page's present settings have no picture.
+    """
     with st.container(key="impossible", border=True):
         st.markdown(f"**{error.parameter}**: {_without_absent(error, controls)}.")
         known = ", ".join(
-            f"{name} {value}" for name, value in error.values.items() if name in controls.controls
+            f"{name} {value}"
+            for name, value in error.values.items()
+            if name in controls.controls and controls[name] == value
         )
         st.markdown(f"Here: {known}. What would work:")
         with st.container(horizontal=True):
-            for change in error.suggestions:
+            for change in ways_out(error, controls, check):
                 label = ", ".join(f"{name} = {value}" for name, value in change.items())
-                if all(controls.takes(name, value) for name, value in change.items()):
-                    st.button(label, key=f"mend {label}", on_click=controls.set, kwargs=change)
+                st.button(label, key=f"mend {label}", on_click=controls.set, kwargs=change)
+
+
+def ways_out(
+    error: SettingError, controls: Controls, check: Callable[[], object]
+) -> list[dict[str, Any]]:
+    """Changes of the page's settings that give them a picture.
+
+    Those that the error knows; it knows neither the bounds of the sliders nor which of them the
+    view reads, so where none is left, the nearest of one slider, or else of two.
+    """
+
+    def works(change: Mapping[str, Any]) -> bool:
+        if not all(controls.takes(name, value) for name, value in change.items()):
+            return False
+        with controls.supposing(**change):
+            try:
+                check()
+            except SettingError:
+                return False
+        return True
+
+    known = [change for change in error.suggestions if works(change)]
+    if known:
+        return known
+    sliders = [
+        control
+        for name, control in controls.controls.items()
+        if name in error.values and isinstance(control, Whole)
+    ]
+    for many in range(1, MOST_CHANGED + 1):
+        for _, equally_near in groupby(_changes(controls, sliders, many), itemgetter(0)):
+            near = [change for _, change in equally_near if works(change)]
+            if near:
+                return near[:MOST_WAYS]
+    return []
+
+
+def _changes(
+    controls: Controls, sliders: Sequence[Whole], many: int
+) -> list[tuple[int, dict[str, int]]]:
+    """All changes of so many sliders within their bounds, nearest first, each with its distance."""
+    found = []
+    for some in combinations(sliders, many):
+        for values in product(*(range(slider.low, slider.high + 1) for slider in some)):
+            change = {slider.name: value for slider, value in zip(some, values, strict=True)}
+            steps = [abs(value - controls[name]) for name, value in change.items()]
+            if all(steps):
+                found.append((sum(steps), change))
+    return sorted(found, key=itemgetter(0))
 
 
 def _without_absent(error: SettingError, controls: Controls) -> str:

@@ -134,5 +134,13 @@ def test_scores_of_21_classes_and_their_largest():
 
 
 def test_channels_must_fit():
-    with pytest.raises(ValueError, match="reads 2 channels, the input has 3"):
-        conv_channels((3, 4, 4), np.ones((1, 2, 3, 3)))
+    with pytest.raises(SettingError, match="as many as the channels of the input") as caught:
+        conv_channels((2, 4, 4), np.ones((1, 3, 3, 3)))
+    error = caught.value
+    assert error.values == {"kernel_channels": 3, "channels": 2}
+    assert error.suggestions == ({"kernel_channels": 2}, {"channels": 3})
+    assert error.parameter == "kernel_channels"
+    for change in error.suggestions:
+        fits = error.values | change
+        kernel = np.ones((1, fits["kernel_channels"], 3, 3))
+        assert conv_channels((fits["channels"], 4, 4), kernel).output_shape == (1, 2, 2)

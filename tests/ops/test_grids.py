@@ -46,6 +46,18 @@ def test_a_window_may_reach_outside():
     assert window((3,), (-1,), (5,))([1, 2, 3]).tolist() == [0, 1, 2, 3, 0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "start", "output", "change"),
+    [((3,), (0,), (0,), {"output_size": 1}), ((3, 4), (0, 0), (2, -1), {"output_size": (2, 1)})],
+)
+def test_a_window_without_cells_is_refused(shape, start, output, change):
+    with pytest.raises(SettingError, match="output_size: must be at least 1") as error:
+        window(shape, start, output)
+    assert error.value.suggestions == (change,)
+    mended = np.broadcast_to(change["output_size"], len(shape)).tolist()
+    assert window(shape, start, mended).output_shape == tuple(mended)
+
+
 @given(
     n=st.tuples(*[st.integers(1, 9)] * 2),
     s=st.tuples(*[st.integers(1, 4)] * 2),

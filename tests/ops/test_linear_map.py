@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from explainer.ops import (
     LinearMap,
     Link,
+    SettingError,
     avg_pool,
     bilinear,
     compose,
@@ -230,8 +231,8 @@ MISUSES = [
     (lambda: BARE.joined_by((0, 0)), IndexError, "a map without a kernel"),
     (lambda: LAYER(np.ones((3, 4))), ValueError, "the input must have 4×4 cells, not 3×4"),
     (lambda: LAYER(1.0), ValueError, "not none"),
-    (lambda: LAYER @ LAYER, ValueError, "the map that acts first must have 4×4 cells, not 3×3"),
-    (lambda: compose(), ValueError, "at least one map"),
+    (lambda: LAYER @ LAYER, SettingError, "must be the output_shape of the map that acts before"),
+    (lambda: compose(), SettingError, "maps: must be at least one map; got maps=0"),
     (lambda: LAYER.with_kernel([[1]]), ValueError, "the kernel must have 2×2 cells, not 1×1"),
     (lambda: BARE.with_kernel([[1]]), ValueError, "has no kernel"),
     (lambda: BARE.kernel_gradient(np.ones((2, 2)), np.ones((3, 3))), ValueError, "has no kernel"),
@@ -247,6 +248,13 @@ MISUSES = [
 def test_misuse_says_what_was_wrong(misuse, error, message):
     with pytest.raises(error, match=message):
         misuse()
+
+
+def test_maps_that_do_not_fit_name_both_grids():
+    with pytest.raises(SettingError) as caught:
+        compose(LAYER, pad((4, 4), (0, 0), (0, 0)), LAYER)
+    assert caught.value.values == {"input_shape": (4, 4), "output_shape": (3, 3)}
+    assert caught.value.suggestions == ({"input_shape": (3, 3)}, {"output_shape": (4, 4)})
 
 
 def test_compose_of_one_map_is_that_map():

@@ -134,6 +134,17 @@ def test_a_stack_that_does_not_fit():
         layer_maps([Layer(3), Layer(3)], 4)
 
 
+@pytest.mark.parametrize(
+    "of", [lambda maps: effective_field(maps, 0), lambda maps: reached(maps, 0), stack_coverage]
+)
+def test_maps_must_be_some_and_fit(of):
+    with pytest.raises(SettingError, match="maps: must be at least one map; got maps=0"):
+        of([])
+    first, _ = layer_maps([Layer(3), Layer(3)], 9)
+    with pytest.raises(SettingError, match=r"got input_shape=\(9,\), output_shape=\(7,\)"):
+        of([first, first])
+
+
 def test_no_such_unit():
     with pytest.raises(IndexError, match="there is no cell 9"):
         reached(layer_maps([Layer(3)], 5), 9)

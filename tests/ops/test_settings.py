@@ -276,3 +276,18 @@ def test_numpy_numbers_and_lists_are_settings():
     assert conv_size((np.int64(5), 6), [3, 2], np.int32(2)) == (2, 3)
     assert conv_size(5, (3, 2)) == (3, 4)
     assert conv_size(5, np.array(3)) == 3
+
+
+def test_suggestions_are_searched_for_once_and_only_when_asked_for():
+    asked = []
+
+    def search():
+        asked.append("search")
+        yield {"size": 3}
+
+    error = SettingError("size", "must be 3", {"size": 2}, search())
+    assert not asked
+    assert str(error) == "size: must be 3; got size=2. Would work: size=3"
+    assert error.suggestions == ({"size": 3},)
+    assert asked == ["search"]
+    assert str(SettingError("size", "must be 3", {"size": 2}, ())) == "size: must be 3; got size=2"

@@ -51,7 +51,7 @@ def opened(**query: str) -> AppTest:
 
 def test_one_run_supposes_and_another_beside_it_does_not():
     controls = Controls("page", [Whole("size", "size", 5, low=1, high=9)])
-    with controls.supposing("size", 7):
+    with controls.supposing(size=7):
         with ThreadPoolExecutor() as beside:
             assert beside.submit(lambda: controls["size"]).result() == 5
         assert controls["size"] == 7

@@ -64,6 +64,16 @@ def test_impossible_settings_keep_the_controls_and_offer_a_way_out(visit_lesson)
     assert "data-role" in formula(app)
 
 
+def test_two_layers_that_do_not_fit_are_said_and_not_drawn_for_another_size(visit_lesson):
+    app = visit_lesson("convolution", view="Two layers", size="3", kernel="7")
+    assert any("must be at least kernel + (kernel2" in text.value for text in app.markdown)
+    assert not json.loads(component(app, "linked_grid").json)["rows"]
+    press(app, mends(app)[0])
+    assert "= 7, stride" not in formula(app)
+    assert not mends(app)
+    assert formula(visit_lesson("convolution", view="Two layers"))
+
+
 def test_a_bad_link_falls_back_and_says_so(visit_lesson):
     app = visit_lesson("convolution", size="-3", framework="Caffe", x="1,2,rm", view="nothing")
     said = " ".join(warning.value for warning in app.warning)

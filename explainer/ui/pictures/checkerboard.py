@@ -130,6 +130,18 @@ def scene(state: State, view: str) -> Scene:
 # What there is room for
 
 
+def check_view(state: State, view: str) -> None:
+    """Whether a view has a picture.
+
+    Raises:
+        SettingError: the settings are impossible, or the picture has no room for them.
+    """
+    if view == "Cures":
+        check_photo(state)
+    else:
+        check(state if view == "Coverage" else single(state))
+
+
 def sizes(state: State) -> list[int]:
     """Cells along an axis after every layer.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class State:
     alphabet: bool = False
     x: str = ""
     w: str = ""
-    kernel2: int = 3
+    kernel2: int = 2
     stride2: int = 1
 
     @property
@@ -162,6 +162,27 @@ def output_size(state: State) -> int:
     return found
 
 
+def check_view(state: State, view: str) -> None:
+    """Whether a view has a picture.
+
+    Raises:
+        SettingError: it has none; with the values of the page.
+    """
+    if view == "Two layers":
+        _check_layers(state)
+    elif view != "1×1 to 21":  # which has settings of its own
+        output_size(state)
+
+
+def _check_layers(state: State) -> None:
+    names = ("size", "kernel", "stride", "kernel2")
+    n, k, s, k2 = (getattr(state, name) for name in names)
+    if k + (k2 - 1) * s > n:
+        rule = "must be at least kernel + (kernel2 − 1)·stride, what both read as one kernel"
+        values: dict[str, Any] = dict(zip(names, (n, k, s, k2), strict=True))
+        raise SettingError("size", rule, values, ())  # what would work depends on the sliders
+
+
 @lru_cache(maxsize=64)
 def scene(state: State, view: str) -> Scene:
     """The picture of a view.
@@ -169,6 +190,7 @@ def scene(state: State, view: str) -> Scene:
     Raises:
         SettingError: the settings are impossible.
     """
+    check_view(state, view)
     drawn = {
         "Window": window,
         "Matrix": matrix,
@@ -281,7 +303,7 @@ class TwoLayers:
     """Two layers along one axis without padding, and their kernels as one.
 
     Attributes:
-        x: the input; one too short for both is made just long enough, so that there is an output.
+        x: the input.
         first, second, both: the kernels.
     """
 
@@ -294,9 +316,10 @@ class TwoLayers:
 def layers(state: State) -> TwoLayers:
     """What the view "Two layers" is made of; edited numbers count where they fit."""
     first = inputs.weights(state.weights, (state.kernel,), state.seed, state.w)
-    second = inputs.weights(state.weights, (state.kernel2,), state.seed + 1)
+    # The next seed would make the second kernel of the page's defaults 0, 0.
+    second = inputs.weights(state.weights, (state.kernel2,), state.seed + 2)
     both = composed_kernel(first, state.stride, second)
-    x = inputs.edited(state.x, inputs.digits((max(state.size, both.size),)))
+    x = inputs.edited(state.x, inputs.digits((state.size,)))
     return TwoLayers(x, first, second, both)
 
 
@@ -352,11 +375,7 @@ def two_layers(state: State) -> Scene:
 
 
 def channels(state: State) -> Scene:
-    """Three input channels, a kernel each, and the sum over all of them.
-
-    Raises:
-        SettingError: the settings are impossible.
-    """
+    """Three input channels, a kernel each, and the sum over all of them."""
     x, kernel = _stacked(state.size), channel_kernels(state)
     before, after = _padding(state)
     embedding = pad(x.shape, (0, before, before), (0, after, after))

@@ -141,6 +141,17 @@ def scene(state: State, view: str) -> Scene:
     return replace(shown, views=VIEWS, view=VIEWS.index(view))
 
 
+def check_view(state: State, view: str) -> None:
+    """Whether a view has a picture.
+
+    Raises:
+        SettingError: it has none.
+    """
+    checks = {"Stack": checked_field, "Kernel": built, "Pooling": unstrided}
+    if view in checks:
+        checks[view](state)
+
+
 def _said(state: State, view: str) -> str:
     if view == "Context":
         return f"eight layers see {chips('w', '67×67')} pixels at full resolution"
@@ -245,14 +256,15 @@ def checked_field(state: State) -> int:
 
 
 def _narrower(state: State) -> tuple[int, ...]:
-    """The stack with its largest dilations halved, then its last layers left out, until it fits."""
-    found = list(state.dilations)
-    while field(found, state.kernel) > state.cells:
-        largest = max(found)
-        if largest == 1:
-            found.pop()
-        else:
-            found[found.index(largest)] = largest // 2
+    """The nearest stack that fits: as little as can be is taken, always from the largest dilation.
+
+    Layers for which there is no room even with dilation 1 are left out.
+    """
+    room = (state.cells - 1) // (state.kernel - 1)
+    found = list(state.dilations[:room])
+    while sum(found) > room:
+        place = max(range(len(found)), key=lambda layer: (found[layer], layer))
+        found[place] -= 1
     return tuple(found)
 
 

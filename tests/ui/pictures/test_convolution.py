@@ -209,11 +209,22 @@ def test_the_formula_of_two_layers():
 
 @given(STATES)
 @settings(deadline=None, max_examples=60)
-def test_two_layers_always_have_an_output(state):
-    drawn = scene(state, "Two layers")
-    both = drawn.grid("both").columns
-    assert drawn.grid("input").columns == max(state.size, both)
-    assert drawn.grid("output").columns >= 1
+def test_two_layers_are_drawn_for_just_this_size_or_refused_as_by_pytorch(state):
+    x, first, second = (torch.ones(1, 1, n) for n in (state.size, state.kernel, state.kernel2))
+    try:
+        drawn = scene(state, "Two layers")
+    except SettingError:
+        with pytest.raises(RuntimeError):
+            F.conv1d(F.conv1d(x, first, stride=state.stride), second, stride=state.stride2)
+        return
+    y = F.conv1d(F.conv1d(x, first, stride=state.stride), second, stride=state.stride2)
+    assert drawn.grid("input").columns == state.size
+    assert drawn.grid("output").columns == y.shape[-1]
+
+
+def test_two_layers_open_with_kernels_that_are_not_all_zeros():
+    drawn = scene(State(), "Two layers")
+    assert all(set(texts(drawn, name)) != {"0"} for name in ("first", "second", "output"))
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -273,7 +284,7 @@ def test_idle_settings_are_those_that_change_nothing(view, framework):
         "letters": (True,),
         "weights": ("ones",),
         "seed": (5,),
-        "kernel2": (2,),
+        "kernel2": (3,),
         "stride2": (3,),
     }
     still = {

@@ -4,12 +4,13 @@ import base64
 import io
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -128,13 +129,27 @@ STACKS = [
 ]
 
 
-@pytest.mark.parametrize("state", STACKS)
+@st.composite
+def stacks(draw) -> State:
+    """Stacks of any length, most of them with room for some units more than one."""
+    dilations = draw(st.lists(st.integers(1, 16), min_size=1, max_size=8).map(tuple))
+    kernel = draw(st.integers(pictures.FEWEST_TAPS, pictures.MOST_TAPS))
+    seen = pictures.field(dilations, kernel)
+    assume(seen <= pictures.MOST_CELLS)
+    cells = draw(st.integers(max(seen, pictures.FEWEST_CELLS), pictures.MOST_CELLS))
+    unit = draw(st.integers(-1, cells - seen + 1))
+    return State(dilations, kernel, cells=cells, unit=unit, colours=draw(st.booleans()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(STACKS) | stacks())
 def test_the_counts_are_the_gradient_of_a_stack_of_ones(state):
     scene, counts = pictures.stack(state), pictures.stack_counts(state)
     y = run(pictures.snippet(state, "Stack"))["y"].numpy()
     np.testing.assert_array_equal(y, counts)
-    first, last = np.flatnonzero(counts)[[0, -1]]
-    np.testing.assert_array_equal(shown(scene.grid("input")), counts[first : last + 1])
+    assert np.count_nonzero(y) == len(pictures.touched(state.dilations, state.kernel))
+    first, last = np.flatnonzero(y)[[0, -1]]
+    np.testing.assert_array_equal(shown(scene.grid("input")), y[first : last + 1])
 
 
 @pytest.mark.parametrize("state", STACKS)
@@ -210,6 +225,46 @@ def test_an_input_that_is_too_small_says_what_would_fit():
     with pytest.raises(SettingError) as caught:
         pictures.stack(State(dilations=(16,) * 8, kernel=5, cells=5))
     assert caught.value.suggestions == ({"dilations": "1"},)
+
+
+@pytest.mark.parametrize(
+    ("dilations", "kernel", "cells", "offered"),
+    [
+        ((16, 16, 8), 3, 80, "16,15,8"),  # 81 cells were one too many
+        ((1, 2, 4), 3, 14, "1,2,3"),
+        ((16, 16), 3, 17, "4,4"),
+        ((1, 1, 1), 3, 5, "1,1"),
+    ],
+)
+def test_the_stack_that_is_offered(dilations, kernel, cells, offered):
+    with pytest.raises(SettingError) as caught:
+        pictures.stack(State(dilations=dilations, kernel=kernel, cells=cells))
+    assert {"dilations": offered} in caught.value.suggestions
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dilations=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
+    kernel=st.integers(2, 5),
+    cells=st.integers(5, 40),
+)
+def test_no_stack_that_fits_is_nearer_than_the_one_that_is_offered(dilations, kernel, cells):
+    """Against all stacks of as many layers with dilations from 1 to 6."""
+
+    def changed(other):
+        return sum(abs(a - b) for a, b in zip(dilations, other, strict=True))
+
+    fitting = [
+        other
+        for other in product(range(1, 7), repeat=len(dilations))
+        if pictures.field(other, kernel) <= cells
+    ]
+    assume(fitting and dilations not in fitting)
+    with pytest.raises(SettingError) as caught:
+        pictures.stack(State(dilations=dilations, kernel=kernel, cells=cells))
+    offered = pictures.read_dilations(caught.value.suggestions[-1]["dilations"])
+    assert offered in fitting
+    assert changed(offered) == min(map(changed, fitting))
 
 
 # The prediction
