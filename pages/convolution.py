@@ -172,9 +172,25 @@ NOTES = Notes(
 )
 
 
+PLATEAU = Question(
+    "plateau",
+    "Stride 2 halves, and every pixel counts.",
+    "Kernel 3, stride 2, no padding: the input grows from 5 to 6 cells. The output …",
+    ("grows", "stays", "shrinks"),
+    "stays",
+    "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
+)
+
+
+def told() -> bool:
+    """Whether the stairs may be seen: the question is answered, or they were asked for."""
+    return lesson.revealed(PLATEAU) or bool(st.session_state.get("stairs shown"))
+
+
 def state() -> pictures.State:
     """The settings of the page as its pictures take them."""
     return pictures.State(
+        told=told(),
         axes=2 if CONTROLS["axes"] == "2-D" else 1,
         **{name: CONTROLS[name] for name in ("size", "kernel", "stride", "padding", "dilation")},
         **{
@@ -224,7 +240,7 @@ def formula(now: pictures.State, view: str) -> None:
     else:
         symbols = "o = ⌈(n − d(k − 1))/s⌉"
         live = f"⌈({x(n)} − {d}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
-    left = pictures.unused(now)
+    left = "?" if pictures.keeps_back(now) else pictures.unused(now)
     unread = f" &emsp; never read: {chip('p', left)} along an axis" if left else ""
     lesson.formula(f"{symbols} = {live}{unread}")
 
@@ -236,17 +252,26 @@ def picked_size() -> None:
         CONTROLS.set(size=size)
 
 
-def prediction() -> bool:
-    """Does one more input cell change the output? Whether it has been revealed."""
-    return lesson.ask(
-        Question(
-            "plateau",
-            "Stride 2 halves, and every pixel counts.",
-            "Kernel 3, stride 2, no padding: the input grows from 5 to 6 cells. The output …",
-            ("grows", "stays", "shrinks"),
-            "stays",
-            "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
-        ),
+def show_stairs() -> None:
+    """Show the stairs from now on, whether or not the question is answered."""
+    st.session_state["stairs shown"] = True
+
+
+def stairs(now: pictures.State) -> None:
+    """The output's size for every input; in their place a button while they would tell."""
+    if now.told:
+        steps = pictures.staircase(now, 1, LARGEST)
+        staircase(steps, now.size, key="stairs", on_size=picked_size)
+        return
+    with st.container(key="stairs_kept", border=True):
+        st.markdown("The output’s size for every input size: stairs that tell the answer.")
+        st.button("Show the stairs", key="show stairs", on_click=show_stairs)
+
+
+def prediction() -> None:
+    """Does one more input cell change the output?"""
+    lesson.ask(
+        PLATEAU,
         on_reveal=partial(
             CONTROLS.set,
             **{lesson.VIEW: "", "framework": "PyTorch"},
@@ -278,14 +303,10 @@ def live() -> None:
         else:
             lesson.impossible(error, CONTROLS)
     with right:
-        # They would tell the answer; once it is told, they come first, and the eye finds them.
-        above, question, below = st.container(), st.container(), st.container()
-        with question:
-            told = prediction()
+        # First: the answer makes the question longer, and would push them out of sight.
         if view not in pictures.WITHOUT_STAIRS:
-            steps = pictures.staircase(now, 1, LARGEST)
-            with above if told else below:
-                staircase(steps, now.size, key="stairs", on_size=picked_size)
+            stairs(now)
+        prediction()
     lesson.code(code)
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
 from tests.browser import lesson_page
-from tests.browser.conftest import point_at
+from tests.browser.conftest import idle, point_at
 from tests.browser.lesson_page import active, cell, cells
 
 visit = partial(lesson_page.visit, "convolution")
@@ -30,6 +30,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     visit(page, server.url, "size=4&kernel=3&stride=2&padding=1")
     expect(cells(page, "output")).to_have_count(4)
     expect(page.locator('[data-role="formula"]').first).to_contain_text("4")
+    page.get_by_role("button", name="Show the stairs").click()
     expect(page.locator('[data-role="staircase"][data-shown="4"]')).to_be_visible()
     assert console_errors == []
 
@@ -93,6 +94,7 @@ def test_a_pin_goes_into_the_address_and_stays_when_a_setting_changes(lesson: Pa
 
 
 def test_the_stairs_choose_the_size(lesson: Page):
+    lesson.get_by_role("button", name="Show the stairs").click()
     stairs = lesson.locator('[data-role="staircase"] svg')
     stairs.focus()
     stairs.press("ArrowRight")
@@ -170,6 +172,22 @@ def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
     expect(lesson.get_by_text("Drag along the stairs").first).to_be_visible()
     stairs = lesson.locator('[data-role="staircase"][data-shown="6"]')
     expect(stairs).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_the_stairs_take_the_place_that_was_kept_for_them(width: int, lesson: Page):
+    lesson.set_viewport_size({"width": width, "height": width * 9 // 16})
+    question = lesson.locator(".st-key-predict")
+    lesson.locator(".st-key-stairs_kept").wait_for()
+    idle(lesson)
+    before = question.bounding_box()
+    lesson.get_by_role("button", name="Show the stairs").click()
+    lesson.locator('[data-role="staircase"][data-ready="true"] svg').wait_for()
+    idle(lesson)
+    after = question.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["y"] == pytest.approx(before["y"], abs=2)
 
 
 def test_padding_has_no_number_of_its_own(page: Page, serve: Any):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from explainer.ui.pictures.convolution import VIEWS, idle
-from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
+from tests.ui.conftest import captions, component, formula, grids, mends, preset, presets, press
 
 
 def result(app) -> str:
@@ -90,9 +90,9 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
 
 
 def test_the_cells_that_no_window_reads_are_counted(visit_lesson):
-    app = visit_lesson("convolution", size="6", padding="0")
+    app = visit_lesson("convolution", size="8", padding="0")
     assert "never read: <" in formula(app)
-    app.slider(key="size").set_value(5).run()
+    app.slider(key="size").set_value(7).run()
     assert "never read" not in formula(app)
 
 
@@ -136,6 +136,8 @@ def test_tensorflow_chooses_the_padding(visit_lesson):
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_stairs_are_those_of_the_output_beside_them(visit_lesson, view):
     app = visit_lesson("convolution", view=view, size="5")
+    if view not in ("Two layers", "1×1 to 21"):
+        press(app, "show stairs")
     if view in ("Two layers", "1×1 to 21"):
         assert "explainer.staircase" not in kinds(app)
         return
@@ -144,6 +146,43 @@ def test_the_stairs_are_those_of_the_output_beside_them(visit_lesson, view):
     output = next(step["output"] for step in stairs["steps"] if step["size"] == 5)
     assert output == 3
     assert stairs["names"] == ["n", "o"]
+
+
+def unread(app) -> str:
+    """The number of cells that no window reads, in the formula; "" where it is silent."""
+    return formula(app).partition("never read: ")[2].partition(">")[2].partition("<")[0]
+
+
+def hatched(app) -> int:
+    """How many cells of the picture are hatched as unread."""
+    return sum(grid.get("marks", "").count("u") for grid in grids(app).values())
+
+
+@pytest.mark.parametrize("framework", ["PyTorch", "TF VALID"])
+@pytest.mark.parametrize("size", ["5", "6"])
+def test_nothing_tells_whether_the_sixth_cell_counts_before_the_answer(
+    visit_lesson, size, framework
+):
+    app = visit_lesson("convolution", size=size, padding="0", framework=framework)
+    assert "explainer.staircase" not in kinds(app)
+    assert (unread(app), hatched(app)) == ("?", 0)
+    app.radio[0].set_value("grows").run()
+    assert "explainer.staircase" not in kinds(app)
+    press(app, "reveal plateau")
+    assert "explainer.staircase" in kinds(app)
+    assert (unread(app), hatched(app)) == ("1", 11)
+    app.slider(key="size").set_value(9).run()
+    assert "explainer.staircase" in kinds(app), "once told, they stay"
+    press(app, "again plateau")
+    assert "explainer.staircase" not in kinds(app)
+
+
+def test_a_teacher_sees_the_stairs_in_one_click(visit_lesson):
+    app = visit_lesson("convolution", size="6", padding="0")
+    press(app, "show stairs")
+    assert "explainer.staircase" in kinds(app)
+    assert (unread(app), hatched(app)) == ("1", 11)
+    assert app.button(key="reveal plateau").disabled, "the question is still open"
 
 
 def test_the_answer_leads_to_a_view_with_stairs(visit_lesson):

@@ -89,6 +89,7 @@ class State:
     Attributes:
         letters: whether names stand in the cells instead of numbers.
         alphabet: whether these are a, b, c …, as in D1, or x11 and w11.
+        told: whether the page may say what its question asks.
     """
 
     axes: Literal[1, 2] = 2
@@ -106,6 +107,7 @@ class State:
     w: str = ""
     kernel2: int = 3
     stride2: int = 1
+    told: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -185,11 +187,17 @@ def scene(state: State, view: str) -> Scene:
 def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     A = build(state)
     valid, embedding = embedding_of(A)
-    x, kernel, marks = state.input, state.kernel_values, marks_of(A)
+    x, kernel, marks = state.input, state.kernel_values, told_marks(state, A)
     cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
     drawn = [
-        padded_grid(A, x, state.cell_names if state.letters else None, editable=not state.letters),
+        padded_grid(
+            A,
+            x,
+            state.cell_names if state.letters else None,
+            marks=marks,
+            editable=not state.letters,
+        ),
         grid(
             "kernel",
             "kernel",
@@ -213,6 +221,19 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
         "output": output_terms(valid, embedding(x), shown, marks),
     }
     return valid, drawn, terms
+
+
+def keeps_back(state: State) -> bool:
+    """Whether these are the two cases of the page's question, and it is still open."""
+    taps = (state.kernel, state.stride, state.dilation) == (3, 2, 1)
+    bare = state.framework == "TF VALID" or (state.framework == "PyTorch" and state.padding == 0)
+    return not state.told and taps and bare and state.size in (5, 6)
+
+
+def told_marks(state: State, A: LinearMap) -> str:
+    """The marks of the padded input; where they are the question's answer, all cells look read."""
+    marks = marks_of(A)
+    return marks.replace("u", ".") if keeps_back(state) else marks
 
 
 def _rest(state: State, outputs: Sequence[int]) -> str:
@@ -358,7 +379,7 @@ def channels(state: State) -> Scene:
     )
     A = valid @ embedding
     padded = embedding(x)
-    marks = marks_of(A)
+    marks = told_marks(state, A)
     y = A(x)[0]
     drawn: dict[str, list[Grid]] = {"input": [], "kernel": []}
     cells = {"output": valid.rows.tolist()}
