@@ -54,6 +54,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
 )
 
 EXAMPLES = {
@@ -280,7 +281,8 @@ def live() -> None:
                 st.html(photos.panels_html(photos.panels(now)))
             formula(now, view)
             code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
-            lesson.unfit(w=(inputs.own(now.weights, now.w), shown.kernel_values.shape))
+            own = inputs.own(now.weights, now.w)
+            lesson.unfit({"w": (own, [shown.kernel_values.shape])})
     with right:
         prediction()
         if view == pictures.VIEWS[0] and now.layers > 1:

@@ -45,6 +45,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
     framing=(lesson.VIEW, "framework"),
 )
 
@@ -297,9 +298,7 @@ def live() -> None:
         if error is None:
             formula(now, view)
             code = pictures.snippet(now, view)
-            if view in ("Window", "Matrix"):
-                own = inputs.own(now.weights, now.w)
-                lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
+            lesson.unfit(pictures.edited(now, view))
         else:
             lesson.impossible(error, CONTROLS)
     with right:

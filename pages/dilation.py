@@ -86,6 +86,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
     framing=("view", "dilations"),
 )
 
@@ -471,7 +472,7 @@ def picture(now: pictures.State, view: str) -> None:
             )
         )
     formula(now, view)
-    lesson.unfit(**pictures.edited(now, view))
+    lesson.unfit(pictures.edited(now, view))
 
 
 # Beside the picture

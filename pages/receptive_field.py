@@ -443,6 +443,9 @@ def live() -> None:
         layers_view(now)
     else:
         network_view(now)
+    moved = pictures.outside(CONTROLS["place"], now.height, now.width)
+    if moved:
+        st.caption(moved)
     lesson.code(code(now))
 
 

@@ -89,6 +89,33 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert not captions(app)
 
 
+@pytest.mark.parametrize(
+    ("view", "x", "w", "said"),
+    [
+        ("Two layers", "1,2", "1,2,3,4,5,6,7", ["x", "w"]),
+        ("Two layers", "1,2,3,4,5,6,7", "1,2,3", []),  # as many as both layers need
+        ("Channels", "1,2", "1,2,3,4,5,6,7", ["x", "w"]),
+        ("1×1 to 21", "1,2", "1,2,3", ["x"]),  # these weights are of use in "Two layers"
+    ],
+)
+def test_numbers_that_no_grid_takes_are_said_in_every_view(visit_lesson, view, x, w, said):
+    app = visit_lesson("convolution", view=view, weights="own", x=x, w=w)
+    assert [name for name in "xw" if f"numbers of {name} in" in captions(app)] == said
+
+
+@pytest.mark.parametrize(
+    "page", ["convolution", "transposed_convolution", "checkerboard", "dilation"]
+)
+def test_weights_beside_another_kernel_are_said_until_that_is_changed(visit_lesson, page):
+    app = visit_lesson(page, w="1,2,3;4,5,6;7,8,9")
+    assert "The link gives w, which counts only with weights = own" in app.warning[0].value
+    menu = app.selectbox(key="weights")
+    menu.set_value(next(name for name in menu.options if name not in (menu.value, "own"))).run()
+    assert not app.warning
+    own = visit_lesson(page, w="1,2,3;4,5,6;7,8,9", weights="own")
+    assert not own.warning
+
+
 def test_the_cells_that_no_window_reads_are_counted(visit_lesson):
     app = visit_lesson("convolution", size="8", padding="0")
     assert "never read: <" in formula(app)

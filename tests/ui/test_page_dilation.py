@@ -125,7 +125,13 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert "numbers of w" in captions(app)
     app.slider(key="kernel").set_value(2).run()
     assert "numbers of w" not in captions(app)
-    assert not captions(visit_lesson("dilation", x="1,2"))
+
+
+@pytest.mark.parametrize("view", ["Stack", "Photo", "Context"])
+def test_numbers_that_a_view_does_not_show_are_said_where_no_other_does(visit_lesson, view):
+    assert "numbers of x" in captions(visit_lesson("dilation", view=view, x="1,2,3"))
+    row = ",".join(["1"] * 17)  # of the view Resample
+    assert not captions(visit_lesson("dilation", view=view, x=row))
 
 
 def test_the_cells_are_revealed_with_the_stack_in_question(visit_lesson):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from explainer.ui.pictures import receptive_field as pictures
-from tests.ui.conftest import html, mends, preset, presets, press
+from tests.ui.conftest import captions, html, mends, preset, presets, press, send
 
 NAME = "receptive_field"
 
@@ -72,6 +72,16 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
     for name in ("layers", "layer", "place", "photo", "radius", "view"):
         assert name in said
     assert "= 404" in formula(app)
+
+
+def test_a_place_outside_the_photo_is_said_until_another_is_chosen(visit_lesson):
+    app = visit_lesson(NAME, place="5000,3")
+    assert "5000,3 in the address lies outside this photo of 300×451" in captions(app)
+    assert "the cross stands at 299,3" in captions(app)
+    send(app, "photo_field", "place", {"y": 20, "x": 30})
+    assert not captions(app)
+    assert "outside" in captions(visit_lesson(NAME, place="0,451"))
+    assert not captions(visit_lesson(NAME, place="299,450"))
 
 
 def test_a_stack_that_does_not_fit_offers_what_would(visit_lesson):

@@ -314,6 +314,24 @@ def layers(state: State) -> TwoLayers:
     return TwoLayers(x, first, second, both)
 
 
+Shape = tuple[int, ...]
+
+
+def edited(state: State, view: str) -> dict[str, tuple[str, list[Shape]]]:
+    """The edited numbers of the address, and the shapes of the grids of a view that show them.
+
+    Where it has none, those of the other views: there they are of use.
+    """
+    alone: dict[str, Shape] = {"x": state.shape, "w": state.kernel_values.shape}
+    made = layers(state)
+    stacked: dict[str, Shape] = {"x": made.x.shape, "w": made.first.shape}
+    shown = {"Window": [alone], "Matrix": [alone], "Two layers": [stacked]}.get(
+        view, [alone, stacked]
+    )
+    texts = {"x": state.x, "w": inputs.own(state.weights, state.w)}
+    return {name: (text, [shapes[name] for shapes in shown]) for name, text in texts.items()}
+
+
 def two_layers(state: State) -> Scene:
     """Two layers along one axis, and the one layer that does the same."""
     made = layers(state)

@@ -656,17 +656,25 @@ def taps(state: State, view: str) -> int:
     return RESAMPLED_TAPS if view == "Resample" else state.kernel
 
 
-def edited(state: State, view: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The edited numbers that a view shows, and the shapes of the grids for which they must be."""
-    if view == "Kernel":
-        x, w = (state.size,) * 2, (state.kernel,) * 2
-    elif view in ("Resample", "Pooling"):
-        x, w = state.shape, (taps(state, view),) * state.axes
-    elif view == "Photo":
-        return {"w": (inputs.own(state.weights, state.w), (state.kernel,) * 2)}
-    else:
-        return {}
-    return {"x": (state.x, x), "w": (inputs.own(state.weights, state.w), w)}
+Shape = tuple[int, ...]
+
+
+def edited(state: State, view: str) -> dict[str, tuple[str, list[Shape]]]:
+    """The edited numbers of the address, and the shapes of the grids of a view that show them.
+
+    Where it has none, those of the other views: there they are of use.
+    """
+    square = (state.kernel,) * 2
+    small = {name: (taps(state, name),) * state.axes for name in ("Resample", "Pooling")}
+    shapes: dict[str, dict[str, Shape]] = {
+        "x": {"Kernel": (state.size,) * 2} | dict.fromkeys(small, state.shape),
+        "w": {"Kernel": square, "Photo": square} | small,
+    }
+    texts = {"x": state.x, "w": inputs.own(state.weights, state.w)}
+    return {
+        name: (text, [shapes[name][view]] if view in shapes[name] else [*shapes[name].values()])
+        for name, text in texts.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -449,22 +449,21 @@ def test_a_pooling_that_does_not_fit():
 @pytest.mark.parametrize(
     ("view", "axes", "shapes"),
     [
-        ("Kernel", 1, {"x": (9, 9), "w": (4, 4)}),
-        ("Resample", 1, {"x": (17,), "w": (3,)}),
-        ("Resample", 2, {"x": (9, 9), "w": (3, 3)}),
-        ("Pooling", 2, {"x": (9, 9), "w": (4, 4)}),
-        ("Photo", 1, {"w": (4, 4)}),
-        ("Stack", 1, {}),
-        ("Context", 1, {}),
+        ("Kernel", 1, {"x": {(9, 9)}, "w": {(4, 4)}}),
+        ("Resample", 1, {"x": {(17,)}, "w": {(3,)}}),
+        ("Resample", 2, {"x": {(9, 9)}, "w": {(3, 3)}}),
+        ("Pooling", 2, {"x": {(9, 9)}, "w": {(4, 4)}}),
+        # What a view does not show counts where another one does.
+        ("Photo", 1, {"x": {(9, 9), (17,)}, "w": {(4, 4)}}),
+        ("Stack", 1, {"x": {(9, 9), (17,)}, "w": {(4, 4), (3,), (4,)}}),
+        ("Context", 2, {"x": {(9, 9)}, "w": {(4, 4), (3, 3)}}),
     ],
 )
 def test_for_which_grids_edited_numbers_are(view, axes, shapes):
     state = State(axes=axes, kernel=4, x="1", w="2", weights="own")
     found = pictures.edited(state, view)
-    assert {name: shape for name, (_, shape) in found.items()} == shapes
-    assert {name: text for name, (text, _) in found.items()} == {
-        name: {"x": "1", "w": "2"}[name] for name in shapes
-    }
+    assert {name: set(fitting) for name, (_, fitting) in found.items()} == shapes
+    assert {name: text for name, (text, _) in found.items()} == {"x": "1", "w": "2"}
     assert all(not text for text, _ in pictures.edited(State(), view).values())
 
 
