@@ -214,9 +214,13 @@ def controls() -> None:
                 CONTROLS.draw(name, disabled=name in idle)
 
 
-def edit(now: pictures.State, what: dict) -> None:
+def edit(now: pictures.State, view: str, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
+    if view == "Two layers":
+        made = pictures.layers(now)
+        lesson.edit(CONTROLS, what, input=made.x, kernel=made.first)
+    else:
+        lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
 
 
 def formula(now: pictures.State, view: str) -> None:
@@ -294,7 +298,7 @@ def live() -> None:
     code = ""
     with left:
         drawn, error = scene()
-        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now)})
+        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now, view)})
         if error is None:
             formula(now, view)
             code = pictures.snippet(now, view)

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from explainer.ui.pictures.convolution import VIEWS, idle
-from tests.ui.conftest import captions, component, formula, grids, mends, preset, presets, press
+from tests.ui.conftest import (
+    captions,
+    component,
+    formula,
+    grids,
+    mends,
+    parameter,
+    preset,
+    presets,
+    press,
+    send,
+)
 
 
 def result(app) -> str:
@@ -87,6 +98,25 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert "no cell output:9,9" in captions(app).replace("\\", "")
     preset(app, "Reset")
     assert not captions(app)
+
+
+@pytest.mark.parametrize("view", ["Window", "Matrix", "Two layers"])
+def test_a_number_typed_into_a_cell_is_shown_and_changes_no_other(visit_lesson, view):
+    app = visit_lesson("convolution", view=view, size="4", stride="1")
+    for name in ("input", "kernel"):
+        before = grids(app)
+        assert before[name]["editable"]
+        send(app, "linked_grid", "edit", {"grid": name, "row": 0, "col": 1, "text": "7.5"})
+        after = grids(app)
+        pairs = zip(before[name]["texts"], after[name]["texts"], strict=True)
+        assert [now for was, now in pairs if now != was] == ["7.5"]
+        for other in {"input", "kernel", "second"} & set(after) - {name}:
+            assert after[other]["texts"] == before[other]["texts"]
+    assert app.selectbox(key="weights").value == "own"
+    assert not app.warning
+    assert not captions(app)
+    for name in "xw":
+        assert parameter(app, name).split(";")[0].split(",")[1] == "7.5"
 
 
 @pytest.mark.parametrize(

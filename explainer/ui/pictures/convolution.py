@@ -308,7 +308,9 @@ class TwoLayers:
 def layers(state: State) -> TwoLayers:
     """What the view "Two layers" is made of; edited numbers count where they fit."""
     first = inputs.weights(state.weights, (state.kernel,), state.seed, state.w)
-    second = inputs.weights(state.weights, (state.kernel2,), state.seed + 1)
+    # Only the first kernel can be edited: the second stays the random one that it was at first.
+    kind = "random" if state.weights == inputs.OWN else state.weights
+    second = inputs.weights(kind, (state.kernel2,), state.seed + 1)
     both = composed_kernel(first, state.stride, second)
     x = inputs.edited(state.x, inputs.digits((max(state.size, both.size),)))
     return TwoLayers(x, first, second, both)
@@ -345,9 +347,16 @@ def two_layers(state: State) -> Scene:
     rows = [
         [grid("output", "output", y, title="after the second layer, y", letter="y")],
         [grid("hidden", "plain", hidden, title="after the first layer, h", letter="h")],
-        [grid("input", "input", x, title=f"input x, {n}")],
+        [grid("input", "input", x, title=f"input x, {n}", editable=True)],
         [
-            grid("first", "kernel", first_kernel, title="first kernel w′", letter="w′"),
+            grid(
+                "kernel",
+                "kernel",
+                first_kernel,
+                title="first kernel w′",
+                letter="w′",
+                editable=True,
+            ),
             "",
             grid("second", "kernel", second_kernel, title="second kernel w", letter="w"),
             "",
@@ -360,13 +369,13 @@ def two_layers(state: State) -> Scene:
         ],
         "hidden": output_terms(first, x, output="h"),
         "input": input_terms(one),
-        "first": kernel_terms(first, first_kernel),
+        "kernel": kernel_terms(first, first_kernel),
         "second": kernel_terms(second, second_kernel),
         "both": kernel_terms(one, both),
     }
     links = [
         links_of(second, "output", "hidden", "second", lines=True),
-        links_of(first, "hidden", "input", "first", lines=True),
+        links_of(first, "hidden", "input", "kernel", lines=True),
         links_of(one, "output", "input", "both"),
     ]
     return Scene(
