@@ -54,6 +54,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
 )
 
 EXAMPLES = {
@@ -70,6 +71,7 @@ EXAMPLES = {
         "stride": 2,
         "weights": "tent",
         "view": "Phases",
+        "question": "tent",
     },
 }
 
@@ -189,11 +191,25 @@ QUESTIONS = {
 }
 
 
+FLAT = ("4×4", "tent")
+"""The questions that ask whether flat stays flat."""
+
+
+def told() -> bool:
+    """Whether the pictures may say if flat stays flat: not of the kernel in an open question."""
+    asked = CONTROLS["question"]
+    question, shown = QUESTIONS[asked]
+    here = all(CONTROLS[name] == value for name, value in shown.items() if name != lesson.VIEW)
+    return asked not in FLAT or not here or lesson.revealed(question)
+
+
 def state() -> pictures.State:
     """The settings of the page as its pictures take them."""
     names = ("size", "kernel", "stride", "padding", "layers", "weights", "seed", "w", "photo")
     return pictures.State(
-        axes=2 if CONTROLS["axes"] == "2-D" else 1, **{name: CONTROLS[name] for name in names}
+        axes=2 if CONTROLS["axes"] == "2-D" else 1,
+        told=told(),
+        **{name: CONTROLS[name] for name in names},
     )
 
 
@@ -265,12 +281,14 @@ def live() -> None:
                 st.html(photos.panels_html(photos.panels(now)))
             formula(now, view)
             code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
-            lesson.unfit(w=(inputs.own(now.weights, now.w), shown.kernel_values.shape))
+            own = inputs.own(now.weights, now.w)
+            lesson.unfit({"w": (own, [shown.kernel_values.shape])})
     with right:
         prediction()
         if view == pictures.VIEWS[0] and now.layers > 1:
             st.caption("The kernel of one layer:")
-        st.markdown(pictures.bars(shown), unsafe_allow_html=True)
+        if now.told:
+            st.markdown(pictures.bars(shown), unsafe_allow_html=True)
     lesson.code(code)
 
 

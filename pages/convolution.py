@@ -45,6 +45,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
     framing=(lesson.VIEW, "framework"),
 )
 
@@ -173,9 +174,25 @@ NOTES = Notes(
 )
 
 
+PLATEAU = Question(
+    "plateau",
+    "Stride 2 halves, and every pixel counts.",
+    "Kernel 3, stride 2, no padding: the input grows from 5 to 6 cells. The output …",
+    ("grows", "stays", "shrinks"),
+    "stays",
+    "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
+)
+
+
+def told() -> bool:
+    """Whether the stairs may be seen: the question is answered, or they were asked for."""
+    return lesson.revealed(PLATEAU) or bool(st.session_state.get("stairs shown"))
+
+
 def state() -> pictures.State:
     """The settings of the page as its pictures take them."""
     return pictures.State(
+        told=told(),
         axes=2 if CONTROLS["axes"] == "2-D" else 1,
         **{name: CONTROLS[name] for name in ("size", "kernel", "stride", "padding", "dilation")},
         **{
@@ -198,9 +215,13 @@ def controls() -> None:
                 CONTROLS.draw(name, disabled=name in idle)
 
 
-def edit(now: pictures.State, what: dict) -> None:
+def edit(now: pictures.State, view: str, what: dict) -> None:
     """Take a number that was typed into a cell into the address."""
-    lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
+    if view == "Two layers":
+        made = pictures.layers(now)
+        lesson.edit(CONTROLS, what, input=made.x, kernel=made.first)
+    else:
+        lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
 
 
 def formula(now: pictures.State, view: str) -> None:
@@ -225,7 +246,7 @@ def formula(now: pictures.State, view: str) -> None:
     else:
         symbols = "o = ⌈(n − d(k − 1))/s⌉"
         live = f"⌈({x(n)} − {d}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
-    left = pictures.unused(now)
+    left = "?" if pictures.keeps_back(now) else pictures.unused(now)
     unread = f" &emsp; never read: {chip('p', left)} along an axis" if left else ""
     lesson.formula(f"{symbols} = {live}{unread}")
 
@@ -237,17 +258,26 @@ def picked_size() -> None:
         CONTROLS.set(size=size)
 
 
-def prediction() -> bool:
-    """Does one more input cell change the output? Whether it has been revealed."""
-    return lesson.ask(
-        Question(
-            "plateau",
-            "Stride 2 halves, and every pixel counts.",
-            "Kernel 3, stride 2, no padding: the input grows from 5 to 6 cells. The output …",
-            ("grows", "stays", "shrinks"),
-            "stays",
-            "⌊(6 − 3)/2⌋ + 1 = 2, as for 5: the sixth cell is never read. Drag along the stairs.",
-        ),
+def show_stairs() -> None:
+    """Show the stairs from now on, whether or not the question is answered."""
+    st.session_state["stairs shown"] = True
+
+
+def stairs(now: pictures.State) -> None:
+    """The output's size for every input; in their place a button while they would tell."""
+    if now.told:
+        steps = pictures.staircase(now, 1, LARGEST)
+        staircase(steps, now.size, key="stairs", on_size=picked_size)
+        return
+    with st.container(key="stairs_kept", border=True):
+        st.markdown("The output’s size for every input size: stairs that tell the answer.")
+        st.button("Show the stairs", key="show stairs", on_click=show_stairs)
+
+
+def prediction() -> None:
+    """Does one more input cell change the output?"""
+    lesson.ask(
+        PLATEAU,
         on_reveal=partial(
             CONTROLS.set,
             **{lesson.VIEW: "", "framework": "PyTorch"},
@@ -269,24 +299,18 @@ def live() -> None:
     code = ""
     with left:
         drawn, error = scene()
-        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now)})
+        lesson.picture(drawn, CONTROLS, on={"edit": partial(edit, now, view)})
         if error is None:
             formula(now, view)
             code = pictures.snippet(now, view)
-            if view in ("Window", "Matrix"):
-                own = inputs.own(now.weights, now.w)
-                lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
+            lesson.unfit(pictures.edited(now, view))
         else:
             lesson.impossible(error, CONTROLS, lambda: pictures.check_view(state(), view))
     with right:
-        # They would tell the answer; once it is told, they come first, and the eye finds them.
-        above, question, below = st.container(), st.container(), st.container()
-        with question:
-            told = prediction()
+        # First: the answer makes the question longer, and would push them out of sight.
         if view not in pictures.WITHOUT_STAIRS:
-            steps = pictures.staircase(now, 1, LARGEST)
-            with above if told else below:
-                staircase(steps, now.size, key="stairs", on_size=picked_size)
+            stairs(now)
+        prediction()
     lesson.code(code)
 
 

@@ -86,6 +86,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
     framing=("view", "dilations"),
 )
 
@@ -147,7 +148,7 @@ EXAMPLES = {
 
 BEYOND = {
     "2, 2, 2": {
-        "help": "The holes of equal dilations",
+        "help": "Equal dilations: which cells do they read?",
         "dilations": "2,2,2",
         "cells": 15,
     },
@@ -157,7 +158,7 @@ BEYOND = {
         "cells": 19,
     },
     "photo": {
-        "help": "2, 2, 2 parts a photo into four that never mix",
+        "help": "One of four sub-photos is black: what do dilations 2, 2, 2 make of it?",
         "dilations": "2,2,2",
         "view": "Photo",
         "weights": "blur",
@@ -283,11 +284,21 @@ def dilations() -> tuple[int, ...]:
     return pictures.read_dilations(CONTROLS["dilations"]) or DEFAULT.dilations
 
 
+def told() -> bool:
+    """Whether the question beside the picture has been answered."""
+    question = QUESTIONS.get(lesson.view_of(CONTROLS, pictures.VIEWS))
+    return revealed_cells() if question is None else lesson.revealed(question)
+
+
+def revealed_cells() -> bool:
+    """Whether it has been shown which cells the stack of the question reads."""
+    return bool(st.session_state.get("revealed cells"))
+
+
 def state() -> pictures.State:
     """The settings of the page as its pictures take them."""
-    question = QUESTIONS.get(lesson.view_of(CONTROLS, pictures.VIEWS))
     return pictures.State(
-        told=question is None or lesson.revealed(question),
+        told=told(),
         dilations=dilations(),
         unit=pictures.pinned_unit(CONTROLS[lesson.PIN]),
         axes=2 if CONTROLS["axes"] == "2-D" else 1,
@@ -399,10 +410,11 @@ def formula(now: pictures.State, view: str) -> None:
     if view == "Stack":
         seen = pictures.field(now.dilations, k)
         read = len(pictures.touched(now.dilations, k))
+        counts = ("?", "?") if pictures.keeps_back(now) else (read, seen - read)
         total = " + ".join(map(str, now.dilations))
         lesson.formula(
             f"r = 1 + Σ d(k − 1) = 1 + ({w(total)})({w(k)} − 1) = {y(seen)} spanned, "
-            f"{x(read)} read, {chip('p', seen - read)} holes"
+            f"{x(counts[0])} read, {chip('p', counts[1])} holes"
         )
     elif view == "Kernel":
         p, reach = now.padding, d * (k - 1) + 1
@@ -460,7 +472,7 @@ def picture(now: pictures.State, view: str) -> None:
             )
         )
     formula(now, view)
-    lesson.unfit(**pictures.edited(now, view))
+    lesson.unfit(pictures.edited(now, view))
 
 
 # Beside the picture
@@ -491,7 +503,7 @@ def ask_again() -> None:
 
 def predict_cells() -> None:
     """Which of 13 cells do dilations 2, 2, 2 touch? The student clicks them."""
-    revealed = bool(st.session_state.get("revealed cells"))
+    revealed = revealed_cells()
     marks = st.session_state.get("guessed", "")
     with st.container(key="predict", border=True):
         st.markdown("**Predict** · *“It sees everything that it spans.”*")

@@ -49,6 +49,12 @@ CONTROLS = Controls(
             False,
             "One path of the last head averages its features over the whole photo, past every box.",
         ),
+        Switch(
+            "grey",
+            "Grey out what is outside, run again",
+            False,
+            "Once the circle is revealed: does the label survive on what is inside alone?",
+        ),
     ],
     extras={
         "layers": pictures.readable,
@@ -306,6 +312,14 @@ def question(place: tuple[int, int]) -> str:
     return f"revealed {CONTROLS['photo']} {place}"
 
 
+def ungrey(place: tuple[int, int]) -> None:
+    """Start with the whole photo again where another place or photo is asked about."""
+    now = question(place)
+    if st.session_state.setdefault("greyed", now) != now:
+        st.session_state["greyed"] = now
+        st.session_state["grey"] = False
+
+
 def remember(name: str, value: object) -> None:
     st.session_state[name] = value
 
@@ -314,6 +328,7 @@ def network_view(now: pictures.State) -> None:
     """The student's circle, what the network says, and the label without the rest."""
     photo = CONTROLS["photo"]
     place = pictures.unit_place(now.y, now.x, now.height, now.width)
+    ungrey(place)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         stage = st.container()
@@ -383,7 +398,7 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
     radius = CONTROLS.draw("radius")
     with switches:
         CONTROLS.draw("average")
-        grey = st.toggle("Grey out what is outside, run again", key=f"grey {photo} {place}")
+        grey = CONTROLS.draw("grey")
         st.button(
             "Ask again", key="again influence", on_click=remember, args=(question(place), False)
         )
@@ -443,6 +458,9 @@ def live() -> None:
         layers_view(now)
     else:
         network_view(now)
+    moved = pictures.outside(CONTROLS["place"], now.height, now.width)
+    if moved:
+        st.caption(moved)
     lesson.code(code(now))
 
 

@@ -64,6 +64,7 @@ CONTROLS = Controls(
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
+    needs=lesson.OWN_WEIGHTS,
     framing=("framework",),
 )
 
@@ -344,7 +345,7 @@ def live() -> None:
             return
         formula(now, view)
         own = inputs.own(now.weights, now.w)
-        lesson.unfit(x=(now.x, now.shape), w=(own, now.kernel_values.shape))
+        lesson.unfit({"x": (now.x, [now.shape]), "w": (own, [now.kernel_values.shape])})
     with right:
         prediction(now)
         stairs(now)

@@ -279,7 +279,8 @@ def picture(now: pictures.State, view: str) -> bool:
         lesson.impossible(error, CONTROLS, lambda: pictures.compute(state()))
         return False
     formula(now, view)
-    lesson.unfit(x=(now.x, now.shape), z=(now.z, pictures.compute(now).z.shape))
+    z = pictures.compute(now).z
+    lesson.unfit({"x": (now.x, [now.shape]), "z": (now.z, [z.shape])})
     return True
 
 

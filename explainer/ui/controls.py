@@ -183,6 +183,7 @@ class Controls:
         extras: further parameters that are no widgets (pinned cell, edited values), and how to
             check each: a function from its text to whether the page can use it.
         framing: those on which it depends which controls are drawn, and how.
+        needs: by extra the control, and its value, without which the extra is not shown.
     """
 
     def __init__(
@@ -191,11 +192,13 @@ class Controls:
         controls: Sequence[Control],
         extras: Mapping[str, Callable[[str], bool]] | None = None,
         framing: Sequence[str] = (),
+        needs: Mapping[str, tuple[str, Any]] | None = None,
     ) -> None:
         self.page = page
         self.controls = {control.name: control for control in controls}
         self.extras = dict(extras or {})
         self.framing = frozenset(framing)
+        self.needs = dict(needs or {})
         self._unseen = False
         self._sliders: dict[str, Whole] = {}
 
@@ -243,6 +246,13 @@ class Controls:
                     f"The link gives {name} in a form that this page cannot read, so it is left "
                     "out."
                 )
+        for name, (control, value) in self.needs.items():
+            if name in named and self[name] and state[control] != value:
+                ignored = (
+                    f"The link gives {name}, which counts only with {control} = {_written(value)}; "
+                    f"here {control} is {_written(state[control])}."
+                )
+                notices[control] = "  \n".join(filter(None, (notices.get(control), ignored)))
         self.remember()
 
     def draw(self, name: str, **options: Any) -> Any:

@@ -48,6 +48,9 @@ VIEW = "view"
 CODE = "code"
 """Whether the PyTorch lines are open, by Streamlit's key."""
 
+OWN_WEIGHTS = {"w": ("weights", inputs.OWN)}
+"""Edited weights are shown where the kernel is the visitor's own (`Controls.needs`)."""
+
 EDITED = {"input": "x", "kernel": "w", "z": "z"}
 """By the name of a grid the parameter of the address that holds its edited numbers."""
 
@@ -458,14 +461,14 @@ def edit(controls: Controls, what: Any, **grids: NDArray) -> None:
     controls.set(**{EDITED[name]: text}, **own)
 
 
-def unfit(**edited: tuple[str, Sequence[int]]) -> None:
-    """Say which edited numbers of the address are for a grid of another size, and not shown.
+Edited = Mapping[str, tuple[str, Sequence[Sequence[int]]]]
+"""By parameter its text ("" without), and the shapes of the grids for which it may be."""
 
-    Args:
-        edited: by parameter its text, and the shape of the grid for which it should be.
-    """
-    for name, (text, shape) in edited.items():
-        if text and not inputs.fits(text, shape):
+
+def unfit(edited: Edited) -> None:
+    """Say which edited numbers of the address are for a grid of another size, and not shown."""
+    for name, (text, shapes) in edited.items():
+        if text and not any(inputs.fits(text, shape) for shape in shapes):
             st.caption(f"The numbers of {name} in the address are for another size and not shown.")
 
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
 from tests.browser import lesson_page
-from tests.browser.conftest import point_at
-from tests.browser.lesson_page import active, cell, cells
+from tests.browser.conftest import idle, point_at
+from tests.browser.lesson_page import active, cell, cells, point
 
 visit = partial(lesson_page.visit, "convolution")
 
@@ -30,6 +30,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     visit(page, server.url, "size=4&kernel=3&stride=2&padding=1")
     expect(cells(page, "output")).to_have_count(4)
     expect(page.locator('[data-role="formula"]').first).to_contain_text("4")
+    page.get_by_role("button", name="Show the stairs").click()
     expect(page.locator('[data-role="staircase"][data-shown="4"]')).to_be_visible()
     assert console_errors == []
 
@@ -54,6 +55,33 @@ def test_an_output_lights_what_it_reads(lesson: Page, target: tuple[int, int]):
     assert active(lesson, "input") == expected
     assert len(active(lesson, "kernel")) == 9
     assert embedding.output_shape == (7, 7)
+
+
+@pytest.mark.parametrize("settings", [(4, 1, 0), (4, 2, 1)])
+def test_an_output_lights_its_row_of_the_matrix(
+    page: Page, serve: Any, settings: tuple[int, int, int]
+):
+    size, stride, padding = settings
+    visit(page, serve(), f"view=Matrix&size={size}&stride={stride}&padding={padding}")
+    A = build(State(size=size, stride=stride, padding=padding))
+    valid, embedding = embedding_of(A)
+    outputs, padded = valid.output_shape, embedding.output_shape
+    expect(cells(page, "matrix")).to_have_count(valid.shape[0] * valid.shape[1])
+    for target in ((0, 0), (0, 1), (1, 1)):
+        links = valid.reads(target)
+        lights = point(page, "output", *target)
+        assert lights["output"] == {target}
+        assert lights["input"] == {tuple(at - padding for at in link.input) for link in links}
+        assert lights["kernel"] == {link.tap for link in links}
+        row = target[0] * outputs[1] + target[1]
+        entries = {(row, link.input[0] * padded[1] + link.input[1]) for link in links}
+        assert lights["matrix"] == entries
+        # And the other way: an entry of that row is one link.
+        link = links[0]
+        lights = point(page, "matrix", row, link.input[0] * padded[1] + link.input[1])
+        assert lights["output"] == {target}
+        assert lights["kernel"] == {link.tap}
+        assert lights["input"] == {tuple(at - padding for at in link.input)}
 
 
 def test_an_input_lights_the_outputs_that_read_it(lesson: Page):
@@ -93,6 +121,7 @@ def test_a_pin_goes_into_the_address_and_stays_when_a_setting_changes(lesson: Pa
 
 
 def test_the_stairs_choose_the_size(lesson: Page):
+    lesson.get_by_role("button", name="Show the stairs").click()
     stairs = lesson.locator('[data-role="staircase"] svg')
     stairs.focus()
     stairs.press("ArrowRight")
@@ -136,6 +165,42 @@ def test_a_digit_switches_views_on_a_cell_that_can_be_edited_and_is_typed_in_its
     expect(lesson.get_by_role("note", name="keys").first).to_contain_text("F2")
 
 
+def tab_to(page: Page, what: str) -> None:
+    """Press Tab until what has the focus matches a selector."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("what => document.activeElement.matches(what)", what):
+            return
+    raise AssertionError(f"no Tab leads to {what}")
+
+
+def test_the_question_is_answered_by_keyboard_alone(lesson: Page, console_errors: list):
+    tab_to(lesson, ".st-key-predict input[type=radio]")
+    lesson.keyboard.press("Space")
+    grows, stays = (lesson.get_by_role("radio", name=name) for name in ("grows", "stays"))
+    expect(grows).to_be_checked()
+    lesson.keyboard.press("ArrowRight")
+    expect(stays).to_be_checked()
+    expect(lesson.get_by_role("button", name="Reveal")).to_be_enabled()
+    tab_to(lesson, ".st-key-predict button")
+    lesson.keyboard.press("Enter")
+    expect(lesson.get_by_text("the sixth cell is never read").first).to_be_visible()
+    expect(lesson).to_have_url(re.compile("size=6"))
+    expect(cells(lesson, "output")).to_have_count(4)
+    assert console_errors == []
+
+
+def test_a_number_is_typed_into_two_layers(page: Page, serve: Any):
+    visit(page, serve(), "view=Two layers")
+    others = cells(page, "second").all_inner_texts()
+    cell(page, "kernel", 0, 1).dblclick()
+    page.keyboard.type("5")
+    page.keyboard.press("Enter")
+    expect(cell(page, "kernel", 0, 1)).to_have_text("5")
+    expect(page).to_have_url(re.compile(r"weights=own"))
+    assert cells(page, "second").all_inner_texts() == others
+
+
 def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
     lesson.get_by_role("button", name="4×16").click()
     expect(cells(lesson, "matrix")).to_have_count(64)
@@ -170,6 +235,22 @@ def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
     expect(lesson.get_by_text("Drag along the stairs").first).to_be_visible()
     stairs = lesson.locator('[data-role="staircase"][data-shown="6"]')
     expect(stairs).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_the_stairs_take_the_place_that_was_kept_for_them(width: int, lesson: Page):
+    lesson.set_viewport_size({"width": width, "height": width * 9 // 16})
+    question = lesson.locator(".st-key-predict")
+    lesson.locator(".st-key-stairs_kept").wait_for()
+    idle(lesson)
+    before = question.bounding_box()
+    lesson.get_by_role("button", name="Show the stairs").click()
+    lesson.locator('[data-role="staircase"][data-ready="true"] svg').wait_for()
+    idle(lesson)
+    after = question.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["y"] == pytest.approx(before["y"], abs=2)
 
 
 def test_padding_has_no_number_of_its_own(page: Page, serve: Any):

@@ -26,19 +26,19 @@ def columns(page: Page, grid: str) -> set[int]:
 
 @pytest.fixture
 def lesson(page: Page, serve: Any) -> Page:
-    """The page with dilations 2, 2, 2 on 15 cells: three units in the top row."""
-    visit(page, serve(), "dilations=2,2,2&cells=15")
+    """The page with dilations 2, 2, 4 on 19 cells: three units in the top row."""
+    visit(page, serve(), "dilations=2,2,4&cells=19")
     expect(cells(page, "output")).to_have_count(3)
     return page
 
 
 def test_a_fresh_server_opens_a_stack_by_link(page: Page, serve: Any, console_errors: list):
     server = serve.fresh()
-    visit(page, server.url, "dilations=2,2,2&cells=13")
-    expect(cells(page, "input")).to_have_count(13)
+    visit(page, server.url, "dilations=2,2,4&cells=17")
+    expect(cells(page, "input")).to_have_count(17)
     expect(cells(page, "output")).to_have_count(1)
-    expect(page.locator('[data-role="formula"]').first).to_contain_text("6 holes")
-    assert cells(page, "input").all_inner_texts() == list("1030607060301")
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("8 holes")
+    assert cells(page, "input").all_inner_texts() == list("10204040504040201")
     assert console_errors == []
 
 
@@ -61,16 +61,16 @@ def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_erro
 
 
 def test_a_layer_is_edited_with_the_keyboard(lesson: Page):
-    box = lesson.get_by_role("spinbutton", name="layer 1, d").first
+    box = lesson.get_by_role("spinbutton", name="layer 3, d").first
     box.fill("1")
     box.press("Enter")
-    expect(cells(lesson, "output")).to_have_count(5)
-    expect(lesson).to_have_url(re.compile(r"dilations=1(,|%2C)2(,|%2C)2"))
+    expect(cells(lesson, "output")).to_have_count(9)
+    expect(lesson).to_have_url(re.compile(r"dilations=2(,|%2C)2(,|%2C)1"))
     expect(lesson.locator('[data-role="formula"]').first).to_contain_text("0 holes")
 
 
 def test_a_unit_lights_exactly_the_cells_that_it_reads(lesson: Page):
-    maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
+    maps = layer_maps(pictures.layers((2, 2, 4), 3), 19)
     for unit in range(3):
         point(lesson, "output", 0, unit)
         assert columns(lesson, "input") == set(np.flatnonzero(reached(maps, unit)))
@@ -84,30 +84,35 @@ def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
     point(lesson, "output", 0, 0)
     sent = len(ws_frames)
     for step in range(50):
-        point(lesson, "input", 0, (step * 4) % 15)
+        point(lesson, "input", 0, (step * 4) % 19)
     assert len(ws_frames) == sent
 
 
-def test_the_student_clicks_the_cells_and_then_sees(lesson: Page, console_errors: list):
-    guess = cells(lesson, pictures.GUESS_GRID, GUESS)
+def test_the_student_clicks_the_cells_and_then_sees(page: Page, serve: Any, console_errors: list):
+    visit(page, serve(), "dilations=2,2,2&cells=15&pin=output:0,1")
+    expect(cells(page, "output")).to_have_count(3)
+    assert not "".join(cells(page, "input").all_inner_texts())
+    point(page, "output", 0, 1)
+    assert columns(page, "input") == set(), "the question asks which it reads"
+    guess = cells(page, pictures.GUESS_GRID, GUESS)
     expect(guess).to_have_count(13)
-    reveal = lesson.get_by_role("button", name="Reveal").first
+    reveal = page.get_by_role("button", name="Reveal").first
     expect(reveal).to_be_disabled()
     for column in (0, 1, 2):
-        cell(lesson, pictures.GUESS_GRID, 0, column, GUESS).click()
-    expect(lesson.locator(f"{GUESS} [data-marked]")).to_have_count(3)
+        cell(page, pictures.GUESS_GRID, 0, column, GUESS).click()
+    expect(page.locator(f"{GUESS} [data-marked]")).to_have_count(3)
     expect(reveal).to_be_enabled()
     reveal.click()
-    expect(lesson.get_by_text("You found 2 of them, and marked 1").first).to_be_visible()
-    expect(cells(lesson, "output")).to_have_count(1)
-    expect(lesson).to_have_url(re.compile(r"pin=output"))
+    expect(page.get_by_text("You found 2 of them, and marked 1").first).to_be_visible()
+    expect(cells(page, "output")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"pin=output"))
     assert guess.all_inner_texts() == list("1030607060301")
-    assert columns(lesson, "input") == {0, 2, 4, 6, 8, 10, 12}
+    assert columns(page, "input") == {0, 2, 4, 6, 8, 10, 12}
     assert console_errors == []
 
 
 def test_the_keyboard_alone_is_enough(lesson: Page):
-    maps = layer_maps(pictures.layers((2, 2, 2), 3), 15)
+    maps = layer_maps(pictures.layers((2, 2, 4), 3), 19)
     cell(lesson, "output", 0, 0).focus()
     lesson.keyboard.press("ArrowRight")
     expect(cell(lesson, "output", 0, 1)).to_have_attribute("data-active", "self")
@@ -123,20 +128,20 @@ def test_the_keyboard_alone_is_enough(lesson: Page):
     lesson.keyboard.press("2")
     expect(cells(lesson, "kernel")).to_have_count(25)
     lesson.keyboard.press("3")
-    expect(cells(lesson, "dilated")).to_have_count(15)
+    expect(cells(lesson, "dilated")).to_have_count(19)
     lesson.keyboard.press("4")
-    expect(cells(lesson, "dense")).to_have_count(10)
+    expect(cells(lesson, "dense")).to_have_count(14)
     lesson.keyboard.press("6")
     expect(lesson.locator('[data-role="context"] img')).to_have_count(9)
 
 
 def test_the_player_goes_layer_by_layer(lesson: Page):
     forward = lesson.get_by_role("button", name=re.compile("step forward")).first
-    for wide, holes in ((5, 2), (9, 4), (13, 6)):
+    for wide, holes in ((5, 2), (9, 4), (17, 8)):
         forward.click()
         strip = lesson.locator(f"{PICTURE} .strip")
         expect(strip).to_contain_text(f"{wide} cells, {holes} of them holes")
-    assert columns(lesson, "input") == {1, 3, 5, 7, 9, 11, 13}
+    assert columns(lesson, "input") == {1, 3, 5, 7, 9, 11, 13, 15, 17}
     assert columns(lesson, "output") == {1}
 
 
@@ -151,7 +156,7 @@ def test_the_layers_of_a_high_stack_have_cells_of_one_size(page: Page, serve: An
 
 @pytest.mark.parametrize(
     ("query", "role", "pictures_"),
-    [("view=Photo&dilations=2,2,2", "photos", 6), ("view=Context", "context", 9)],
+    [("view=Photo&dilations=2,2,4", "photos", 6), ("view=Context", "context", 9)],
 )
 def test_photos_open_by_link(
     page: Page, serve: Any, console_errors: list, query: str, role: str, pictures_: int

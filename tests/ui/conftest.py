@@ -30,6 +30,12 @@ def component(app: AppTest, name: str) -> BidiComponent:
     return next(proto for proto in protos if proto.component_name == f"explainer.{name}")
 
 
+def grids(app: AppTest) -> dict[str, dict]:
+    """The grids of the picture as the browser gets them, by name."""
+    rows = json.loads(component(app, "linked_grid").json)["rows"]
+    return {grid["name"]: grid for row in rows for grid in row if isinstance(grid, dict)}
+
+
 def send(app: AppTest, name: str, event: str, value: object) -> AppTest:
     """What the browser sends when something happens in a component."""
     states = app._tree.get_widget_states()

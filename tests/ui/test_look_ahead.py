@@ -176,6 +176,8 @@ def test_the_code_of_a_picture_is_not_sent_at_every_step(
     visit_lesson: Callable[..., AppTest], page: str
 ):
     app = visit_lesson(page, **({"view": "network"} if page == "receptive_field" else {}))
+    if page == "convolution":
+        press(app, "show stairs")
     kinds = {one.proto.component_name for one in app.get("bidi_component")}
     codes = {kind for kind in kinds if kind.endswith("_code")}
     assert codes

@@ -1,13 +1,24 @@
 """The lesson on checkerboards without a browser."""
 
+import json
 import re
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from explainer.ui.pictures.checkerboard import UNEVEN_4X4, VIEWS
-from tests.ui.conftest import captions, html, mends, parameter, preset, presets, press
+from explainer.ui.pictures.checkerboard import PREDICT_FLAT, UNEVEN_4X4, VIEWS
+from tests.ui.conftest import (
+    captions,
+    component,
+    grids,
+    html,
+    mends,
+    parameter,
+    preset,
+    presets,
+    press,
+)
 
 DEFAULTS = {"kernel": 3, "stride": 2, "layers": 1, "size": 4, "padding": 0, "seed": 0}
 
@@ -23,7 +34,9 @@ PRESETS = {
 
 
 def bars(app) -> str:
-    return next(part.value for part in app.markdown if 'data-role="phase-bars"' in part.value)
+    """The drawing of the phase sums, "" where there is none."""
+    drawn = (part.value for part in app.markdown if 'data-role="phase-bars"' in part.value)
+    return next(drawn, "")
 
 
 def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
@@ -93,7 +106,8 @@ def test_the_cures_refuse_what_has_no_room(visit_lesson):
 
 
 def test_edited_weights_come_from_the_link(visit_lesson):
-    app = visit_lesson("checkerboard", kernel="4", weights="own", w=UNEVEN_4X4, view="Phases")
+    link = {"kernel": "4", "weights": "own", "w": UNEVEN_4X4, "view": "Phases"}
+    app = visit_lesson("checkerboard", question="tent", **link)
     assert "sum 4; phase D: 4 taps, sum 8" in bars(app)
     assert not app.caption
     app.slider(key="kernel").set_value(3).run()
@@ -122,6 +136,38 @@ def test_the_predictions_reveal_and_show_why(visit_lesson, question, answer, rig
     press(app, reveal.key.replace("reveal", "again"))
     assert not app.success
     assert not app.info
+
+
+@pytest.mark.parametrize("view", ["Phases", "Gradient"])
+@pytest.mark.parametrize(
+    ("question", "link"),
+    [
+        ("tent", {"weights": "tent"}),
+        ("4×4", {"kernel": "4", "weights": "own", "w": UNEVEN_4X4}),
+    ],
+)
+def test_whether_flat_stays_flat_is_kept_back_while_it_is_asked(visit_lesson, question, link, view):
+    app = visit_lesson("checkerboard", question=question, view=view, **link)
+    kept = ("sums", "output") if view == "Phases" else ("gradient",)
+    for name in kept:
+        assert set(grids(app)[name]["texts"]) == {"?"}
+    assert not bars(app)
+    sent = json.loads(component(app, "linked_grid").json)
+    said = [sent["rest"], *(text for name in kept for text in sent["terms"][name])]
+    assert set(said) == {PREDICT_FLAT}
+    app.radio[0].set_value("flat").run()
+    press(app, f"reveal {question.replace('×', 'x')}")
+    assert bars(app)
+    assert "?" not in grids(app)["output"]["texts"]
+
+
+def test_the_tent_of_the_slides_comes_with_its_question(visit_lesson):
+    app = visit_lesson("checkerboard")
+    preset(app, "the tent")
+    assert "3×3 tent" in app.radio[0].label
+    assert set(grids(app)["output"]["texts"]) == {"?"}
+    app.selectbox(key="weights").set_value("ones").run()
+    assert "?" not in grids(app)["output"]["texts"], "another kernel is not in question"
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from explainer.ui.pictures.convolution import VIEWS, idle
-from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
+from tests.ui.conftest import (
+    captions,
+    component,
+    formula,
+    grids,
+    mends,
+    parameter,
+    preset,
+    presets,
+    press,
+    send,
+)
 
 
 def result(app) -> str:
@@ -99,10 +110,56 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert not captions(app)
 
 
+@pytest.mark.parametrize("view", ["Window", "Matrix", "Two layers"])
+def test_a_number_typed_into_a_cell_is_shown_and_changes_no_other(visit_lesson, view):
+    app = visit_lesson("convolution", view=view, size="4", stride="1")
+    for name in ("input", "kernel"):
+        before = grids(app)
+        assert before[name]["editable"]
+        send(app, "linked_grid", "edit", {"grid": name, "row": 0, "col": 1, "text": "7.5"})
+        after = grids(app)
+        pairs = zip(before[name]["texts"], after[name]["texts"], strict=True)
+        assert [now for was, now in pairs if now != was] == ["7.5"]
+        for other in {"input", "kernel", "second"} & set(after) - {name}:
+            assert after[other]["texts"] == before[other]["texts"]
+    assert app.selectbox(key="weights").value == "own"
+    assert not app.warning
+    assert not captions(app)
+    for name in "xw":
+        assert parameter(app, name).split(";")[0].split(",")[1] == "7.5"
+
+
+@pytest.mark.parametrize(
+    ("view", "x", "w", "said"),
+    [
+        ("Two layers", "1,2", "1,2,3,4,5,6,7", ["x", "w"]),
+        ("Two layers", "1,2,3,4,5,6,7", "1,2,3", []),  # as many as both layers need
+        ("Channels", "1,2", "1,2,3,4,5,6,7", ["x", "w"]),
+        ("1×1 to 21", "1,2", "1,2,3", ["x"]),  # these weights are of use in "Two layers"
+    ],
+)
+def test_numbers_that_no_grid_takes_are_said_in_every_view(visit_lesson, view, x, w, said):
+    app = visit_lesson("convolution", view=view, weights="own", x=x, w=w)
+    assert [name for name in "xw" if f"numbers of {name} in" in captions(app)] == said
+
+
+@pytest.mark.parametrize(
+    "page", ["convolution", "transposed_convolution", "checkerboard", "dilation"]
+)
+def test_weights_beside_another_kernel_are_said_until_that_is_changed(visit_lesson, page):
+    app = visit_lesson(page, w="1,2,3;4,5,6;7,8,9")
+    assert "The link gives w, which counts only with weights = own" in app.warning[0].value
+    menu = app.selectbox(key="weights")
+    menu.set_value(next(name for name in menu.options if name not in (menu.value, "own"))).run()
+    assert not app.warning
+    own = visit_lesson(page, w="1,2,3;4,5,6;7,8,9", weights="own")
+    assert not own.warning
+
+
 def test_the_cells_that_no_window_reads_are_counted(visit_lesson):
-    app = visit_lesson("convolution", size="6", padding="0")
+    app = visit_lesson("convolution", size="8", padding="0")
     assert "never read: <" in formula(app)
-    app.slider(key="size").set_value(5).run()
+    app.slider(key="size").set_value(7).run()
     assert "never read" not in formula(app)
 
 
@@ -146,6 +203,8 @@ def test_tensorflow_chooses_the_padding(visit_lesson):
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_stairs_are_those_of_the_output_beside_them(visit_lesson, view):
     app = visit_lesson("convolution", view=view, size="5")
+    if view not in ("Two layers", "1×1 to 21"):
+        press(app, "show stairs")
     if view in ("Two layers", "1×1 to 21"):
         assert "explainer.staircase" not in kinds(app)
         return
@@ -154,6 +213,43 @@ def test_the_stairs_are_those_of_the_output_beside_them(visit_lesson, view):
     output = next(step["output"] for step in stairs["steps"] if step["size"] == 5)
     assert output == 3
     assert stairs["names"] == ["n", "o"]
+
+
+def unread(app) -> str:
+    """The number of cells that no window reads, in the formula; "" where it is silent."""
+    return formula(app).partition("never read: ")[2].partition(">")[2].partition("<")[0]
+
+
+def hatched(app) -> int:
+    """How many cells of the picture are hatched as unread."""
+    return sum(grid.get("marks", "").count("u") for grid in grids(app).values())
+
+
+@pytest.mark.parametrize("framework", ["PyTorch", "TF VALID"])
+@pytest.mark.parametrize("size", ["5", "6"])
+def test_nothing_tells_whether_the_sixth_cell_counts_before_the_answer(
+    visit_lesson, size, framework
+):
+    app = visit_lesson("convolution", size=size, padding="0", framework=framework)
+    assert "explainer.staircase" not in kinds(app)
+    assert (unread(app), hatched(app)) == ("?", 0)
+    app.radio[0].set_value("grows").run()
+    assert "explainer.staircase" not in kinds(app)
+    press(app, "reveal plateau")
+    assert "explainer.staircase" in kinds(app)
+    assert (unread(app), hatched(app)) == ("1", 11)
+    app.slider(key="size").set_value(9).run()
+    assert "explainer.staircase" in kinds(app), "once told, they stay"
+    press(app, "again plateau")
+    assert "explainer.staircase" not in kinds(app)
+
+
+def test_a_teacher_sees_the_stairs_in_one_click(visit_lesson):
+    app = visit_lesson("convolution", size="6", padding="0")
+    press(app, "show stairs")
+    assert "explainer.staircase" in kinds(app)
+    assert (unread(app), hatched(app)) == ("1", 11)
+    assert app.button(key="reveal plateau").disabled, "the question is still open"
 
 
 def test_the_answer_leads_to_a_view_with_stairs(visit_lesson):

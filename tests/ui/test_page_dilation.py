@@ -3,7 +3,7 @@
 import pytest
 
 from explainer.ui.pictures.dilation import VIEWS
-from tests.ui.conftest import captions, html, mends, preset, presets, press
+from tests.ui.conftest import captions, grids, html, mends, preset, presets, press
 
 
 def chips(app) -> list[str]:
@@ -36,7 +36,7 @@ def test_every_example_is_one_click(visit_lesson):
         "1, 2, 4": lambda: chips(app)[2:] == ["15", "15", "0"],
         "context": lambda: "67×67" in html(app, "context") and chips(app)[1] == "64",
         "its field": lambda: "67×67" in html(app, "context") and chips(app)[0] == "67",
-        "2, 2, 2": lambda: chips(app)[2:] == ["13", "7", "6"],
+        "2, 2, 2": lambda: chips(app)[2:] == ["13", "?", "?"],
         "1, 2, 5": lambda: chips(app)[2:] == ["17", "17", "0"],
         "photo": lambda: "after dilations 2, 2, 2" in html(app, "photos"),
         "edges": lambda: "after dilation 4" in html(app, "photos"),
@@ -125,7 +125,13 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert "numbers of w" in captions(app)
     app.slider(key="kernel").set_value(2).run()
     assert "numbers of w" not in captions(app)
-    assert not captions(visit_lesson("dilation", x="1,2"))
+
+
+@pytest.mark.parametrize("view", ["Stack", "Photo", "Context"])
+def test_numbers_that_a_view_does_not_show_are_said_where_no_other_does(visit_lesson, view):
+    assert "numbers of x" in captions(visit_lesson("dilation", view=view, x="1,2,3"))
+    row = ",".join(["1"] * 17)  # of the view Resample
+    assert not captions(visit_lesson("dilation", view=view, x=row))
 
 
 def test_the_cells_are_revealed_with_the_stack_in_question(visit_lesson):
@@ -155,6 +161,33 @@ def test_the_other_predictions_reveal(visit_lesson, view):
     if view == "Photo":
         assert stack(app) == [2, 2, 2]
         assert "it reaches 576 of 2304" in html(app, "photos")
+
+
+def test_the_stack_in_question_says_nothing_of_its_holes_before_the_answer(visit_lesson):
+    app = visit_lesson("dilation", dilations="2,2,2", cells="15")
+    assert chips(app)[2:] == ["13", "?", "?"]
+    assert not any("".join(grid["texts"]) for grid in grids(app).values())
+    app.session_state["guessed"] = "guess:0"
+    app.run()
+    press(app, "reveal cells")
+    assert chips(app)[2:] == ["13", "7", "6"]
+    assert grids(app)["input"]["texts"] == list("1030607060301")
+    press(app, "again cells")
+    assert chips(app)[2:] == ["13", "?", "?"]
+    app.number_input(key="layer 3").set_value(1).run()
+    assert chips(app)[2:] == ["11", "11", "0"], "another stack is not in question"
+
+
+def test_the_photo_in_question_is_shown_with_the_answer(visit_lesson):
+    app = visit_lesson("dilation")
+    preset(app, "photo")
+    assert html(app, "photos").count("<img") == 4
+    assert "?" in html(app, "photos")
+    radio = next(part for part in app.radio if (part.key or "").startswith("answer "))
+    radio.set_value("all").run()
+    press(app, "reveal photo")
+    assert html(app, "photos").count("<img") == 6
+    assert "it reaches 576 of 2304" in html(app, "photos")
 
 
 def test_one_layer_more_brings_the_cells_that_it_sees(visit_lesson):

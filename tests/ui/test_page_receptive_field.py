@@ -5,7 +5,7 @@ import re
 import pytest
 
 from explainer.ui.pictures import receptive_field as pictures
-from tests.ui.conftest import html, mends, preset, presets, press
+from tests.ui.conftest import captions, html, mends, parameter, preset, presets, press, send
 
 NAME = "receptive_field"
 
@@ -74,6 +74,16 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
     assert "= 404" in formula(app)
 
 
+def test_a_place_outside_the_photo_is_said_until_another_is_chosen(visit_lesson):
+    app = visit_lesson(NAME, place="5000,3")
+    assert "5000,3 in the address lies outside this photo of 300×451" in captions(app)
+    assert "the cross stands at 299,3" in captions(app)
+    send(app, "photo_field", "place", {"y": 20, "x": 30})
+    assert not captions(app)
+    assert "outside" in captions(visit_lesson(NAME, place="0,451"))
+    assert not captions(visit_lesson(NAME, place="299,450"))
+
+
 def test_a_stack_that_does_not_fit_offers_what_would(visit_lesson):
     app = visit_lesson(NAME, layers="3s3x6", photo="cat")
     assert any("has no unit on this photo" in text.value for text in app.markdown)
@@ -105,12 +115,40 @@ def test_the_average_and_the_grey(visit_lesson):
     app = visit_lesson(NAME, view="network", radius="200", average="true", photo="astronaut")
     press(app, "reveal influence")
     assert any("comes from outside the box" in text.value for text in app.markdown)
-    grey = next(toggle for toggle in app.toggle if toggle.key != "average")
-    grey.set_value(True).run()
+    app.toggle(key="grey").set_value(True).run()
     assert not app.exception
     assert re.match(r"person \d+ % → person \d+ %: the label survives", app.success[0].value)
     app.slider(key="radius").set_value(5).run()
     assert "the label is lost" in app.info[0].value
+
+
+def test_the_link_greys_once_the_answer_is_revealed_and_for_its_place_alone(visit_lesson):
+    app = visit_lesson(NAME, view="network", radius="5", grey="true", place="100,100")
+    assert not app.info, "nothing is run again before the circle is revealed"
+    assert not any("again" in text.value for text in app.success)
+    press(app, "reveal influence")
+    assert "the label is lost" in app.info[0].value
+    assert parameter(app, "grey") == "true"
+    send(app, "photo_field", "place", {"y": 220, "x": 300})
+    press(app, "reveal influence")
+    assert not app.toggle(key="grey").value
+    assert not app.info
+    assert not parameter(app, "grey")
+    # Back at the first place its answer is still there, without the grey.
+    send(app, "photo_field", "place", {"y": 100, "x": 100})
+    assert not app.toggle(key="grey").value
+
+
+def test_another_photo_starts_whole(visit_lesson):
+    app = visit_lesson(NAME, view="network")
+    press(app, "reveal influence")
+    app.segmented_control(key="photo").set_value("coffee").run()
+    press(app, "reveal influence")
+    app.toggle(key="grey").set_value(True).run()
+    assert parameter(app, "grey") == "true"
+    app.run()  # all of the page: the last run was that of its live part
+    app.segmented_control(key="photo").set_value("cat").run()
+    assert not app.toggle(key="grey").value
 
 
 @pytest.mark.parametrize("photo", ["coffee", "rocket"])

@@ -72,7 +72,11 @@ UNEVEN_4X4 = "1,1,1,1;1,2,1,2;1,1,1,1;1,2,1,2"
 
 @dataclass(frozen=True)
 class State:
-    """The settings of the page; `w` are the edited weights of the address, or ""."""
+    """The settings of the page; `w` are the edited weights of the address, or "".
+
+    Attributes:
+        told: whether the page may say if flat stays flat, which its question may ask.
+    """
 
     axes: Literal[1, 2] = 2
     size: int = 4
@@ -84,6 +88,7 @@ class State:
     seed: int = 0
     w: str = ""
     photo: str = "cat"
+    told: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -453,11 +458,23 @@ def phases(state: State) -> Scene:
             }
         ),
     ]
+    rest = _phases_rest(state, bool(inside.any()))
+    if not state.told:
+        summed, output, rest = unknown(summed), unknown(output), PREDICT_FLAT
+        terms = {name: [PREDICT_FLAT] * len(said) for name, said in terms.items()}
     if state.axes == 1:
         rows: list[list[Grid | str]] = [[drawn, "→", summed], [output]]
     else:
         rows = [[drawn, "→", summed, "→", output]]
-    return Scene(rows, links, terms, _phases_rest(state, bool(inside.any())))
+    return Scene(rows, links, terms, rest)
+
+
+PREDICT_FLAT = f"does {chips('y', 'flat')} stay flat? Predict first"
+
+
+def unknown(drawn: Grid) -> Grid:
+    """A grid whose numbers would tell the answer to the open question."""
+    return replace(drawn, texts=["?"] * len(drawn.texts), values=None, ramp=None)
 
 
 def phase_of(shape: Sequence[int], stride: int, offset: int = 0) -> Counts:
@@ -635,6 +652,8 @@ def gradient(state: State) -> Scene:
         above = replace(above, title="∂L/∂y")
         below = replace(below, title="∂L/∂x")
         weights_ = replace(weights_, title="kernel w")
+    if not state.told:
+        below = unknown(below)
     links = [links_of(A, "gradient", "upstream", "kernel", lines=state.axes == 1)]
     read = A.coverage().ravel()
     x = names("x", shape).ravel()
@@ -660,6 +679,9 @@ def gradient(state: State) -> Scene:
     pattern_ = "flat" if is_flat(state) else "a checkerboard"
     rest = f"{chips('y', 'flat')} above gives {chips('x', pattern_)} below: the same transpose"
     steps = _gradient_steps(A)
+    if not state.told:
+        rest, steps = PREDICT_FLAT, None
+        terms["gradient"] = [rest] * len(x)
     return Scene(rows, links, terms, rest, steps)
 
 

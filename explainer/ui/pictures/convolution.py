@@ -89,6 +89,7 @@ class State:
     Attributes:
         letters: whether names stand in the cells instead of numbers.
         alphabet: whether these are a, b, c …, as in D1, or x11 and w11.
+        told: whether the page may say what its question asks.
     """
 
     axes: Literal[1, 2] = 2
@@ -106,6 +107,7 @@ class State:
     w: str = ""
     kernel2: int = 2
     stride2: int = 1
+    told: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -207,11 +209,17 @@ def scene(state: State, view: str) -> Scene:
 def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     A = build(state)
     valid, embedding = embedding_of(A)
-    x, kernel, marks = state.input, state.kernel_values, marks_of(A)
+    x, kernel, marks = state.input, state.kernel_values, told_marks(state, A)
     cell_names, taps = embedding.move(state.cell_names, "0"), state.tap_names
     y = A(x)
     drawn = [
-        padded_grid(A, x, state.cell_names if state.letters else None, editable=not state.letters),
+        padded_grid(
+            A,
+            x,
+            state.cell_names if state.letters else None,
+            marks=marks,
+            editable=not state.letters,
+        ),
         grid(
             "kernel",
             "kernel",
@@ -235,6 +243,19 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
         "output": output_terms(valid, embedding(x), shown, marks),
     }
     return valid, drawn, terms
+
+
+def keeps_back(state: State) -> bool:
+    """Whether these are the two cases of the page's question, and it is still open."""
+    taps = (state.kernel, state.stride, state.dilation) == (3, 2, 1)
+    bare = state.framework == "TF VALID" or (state.framework == "PyTorch" and state.padding == 0)
+    return not state.told and taps and bare and state.size in (5, 6)
+
+
+def told_marks(state: State, A: LinearMap) -> str:
+    """The marks of the padded input; where they are the question's answer, all cells look read."""
+    marks = marks_of(A)
+    return marks.replace("u", ".") if keeps_back(state) else marks
 
 
 def _rest(state: State, outputs: Sequence[int]) -> str:
@@ -316,11 +337,31 @@ class TwoLayers:
 def layers(state: State) -> TwoLayers:
     """What the view "Two layers" is made of; edited numbers count where they fit."""
     first = inputs.weights(state.weights, (state.kernel,), state.seed, state.w)
-    # The next seed would make the second kernel of the page's defaults 0, 0.
-    second = inputs.weights(state.weights, (state.kernel2,), state.seed + 2)
+    # Only the first kernel can be edited: the second stays the random one that it was at first. The
+    # next seed would make it 0, 0 with the page's defaults.
+    kind = "random" if state.weights == inputs.OWN else state.weights
+    second = inputs.weights(kind, (state.kernel2,), state.seed + 2)
     both = composed_kernel(first, state.stride, second)
     x = inputs.edited(state.x, inputs.digits((state.size,)))
     return TwoLayers(x, first, second, both)
+
+
+Shape = tuple[int, ...]
+
+
+def edited(state: State, view: str) -> dict[str, tuple[str, list[Shape]]]:
+    """The edited numbers of the address, and the shapes of the grids of a view that show them.
+
+    Where it has none, those of the other views: there they are of use.
+    """
+    alone: dict[str, Shape] = {"x": state.shape, "w": state.kernel_values.shape}
+    made = layers(state)
+    stacked: dict[str, Shape] = {"x": made.x.shape, "w": made.first.shape}
+    shown = {"Window": [alone], "Matrix": [alone], "Two layers": [stacked]}.get(
+        view, [alone, stacked]
+    )
+    texts = {"x": state.x, "w": inputs.own(state.weights, state.w)}
+    return {name: (text, [shapes[name] for shapes in shown]) for name, text in texts.items()}
 
 
 def two_layers(state: State) -> Scene:
@@ -336,9 +377,16 @@ def two_layers(state: State) -> Scene:
     rows = [
         [grid("output", "output", y, title="after the second layer, y", letter="y")],
         [grid("hidden", "plain", hidden, title="after the first layer, h", letter="h")],
-        [grid("input", "input", x, title=f"input x, {n}")],
+        [grid("input", "input", x, title=f"input x, {n}", editable=True)],
         [
-            grid("first", "kernel", first_kernel, title="first kernel w′", letter="w′"),
+            grid(
+                "kernel",
+                "kernel",
+                first_kernel,
+                title="first kernel w′",
+                letter="w′",
+                editable=True,
+            ),
             "",
             grid("second", "kernel", second_kernel, title="second kernel w", letter="w"),
             "",
@@ -351,13 +399,13 @@ def two_layers(state: State) -> Scene:
         ],
         "hidden": output_terms(first, x, output="h"),
         "input": input_terms(one),
-        "first": kernel_terms(first, first_kernel),
+        "kernel": kernel_terms(first, first_kernel),
         "second": kernel_terms(second, second_kernel),
         "both": kernel_terms(one, both),
     }
     links = [
         links_of(second, "output", "hidden", "second", lines=True),
-        links_of(first, "hidden", "input", "first", lines=True),
+        links_of(first, "hidden", "input", "kernel", lines=True),
         links_of(one, "output", "input", "both"),
     ]
     return Scene(
@@ -384,7 +432,7 @@ def channels(state: State) -> Scene:
     )
     A = valid @ embedding
     padded = embedding(x)
-    marks = marks_of(A)
+    marks = told_marks(state, A)
     y = A(x)[0]
     drawn: dict[str, list[Grid]] = {"input": [], "kernel": []}
     cells = {"output": valid.rows.tolist()}

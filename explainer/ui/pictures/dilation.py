@@ -92,7 +92,7 @@ class State:
         colours: whether cells are coloured by index modulo the dilation.
         blackout: whether one of the sub-photos is black.
         signal, start, module, channels: of the context module.
-        told: whether captions may say what the question beside the picture asks.
+        told: whether the page may say what the question beside the picture asks.
     """
 
     dilations: tuple[int, ...] = (1, 2, 4)
@@ -155,10 +155,17 @@ def check_view(state: State, view: str) -> None:
 def _said(state: State, view: str) -> str:
     if view == "Context":
         return f"eight layers see {chips('w', '67×67')} pixels at full resolution"
-    parts = classes(state.dilations)
+    parts, stack_ = classes(state.dilations), chips("w", dilations_of(state.dilations))
     if parts == 1:
-        return f"{chips('w', dilations_of(state.dilations))}: nothing in common, so all mix"
-    return f"{chips('w', dilations_of(state.dilations))}: {parts}×{parts} sub-photos that never mix"
+        return f"{stack_}: nothing in common, so all mix"
+    if keeps_black_back(state, state.dilations):
+        return f"{stack_}: how many outputs notice? Predict first"
+    return f"{stack_}: {parts}×{parts} sub-photos that never mix"
+
+
+def keeps_black_back(state: State, dilations: tuple[int, ...]) -> bool:
+    """Whether the question is what these dilations make of the photo, and it is still open."""
+    return not state.told and state.blackout and dilations == GUESSED
 
 
 def pinned_unit(pin: str) -> int:
@@ -277,7 +284,13 @@ def stack(state: State) -> Scene:
     Raises:
         SettingError: the input has fewer cells than the stack spans.
     """
-    return _stack(state.dilations, state.kernel, state.cells, chosen_unit(state), state.colours)
+    unit, told = chosen_unit(state), not keeps_back(state)
+    return _stack(state.dilations, state.kernel, state.cells, unit, state.colours and told, told)
+
+
+def keeps_back(state: State) -> bool:
+    """Whether the stack is that of the question about its cells, and that is still open."""
+    return not state.told and (state.dilations, state.kernel) == (GUESSED, GUESS_TAPS)
 
 
 def chosen_unit(state: State) -> int:
@@ -291,13 +304,16 @@ def chosen_unit(state: State) -> int:
 
 
 @lru_cache(maxsize=64)
-def _stack(dilations: tuple[int, ...], kernel: int, cells: int, unit: int, colours: bool) -> Scene:
+def _stack(
+    dilations: tuple[int, ...], kernel: int, cells: int, unit: int, colours: bool, told: bool
+) -> Scene:
+    """Until it is told which cells are read, they are neither numbered nor coloured nor joined."""
     maps = layer_maps(layers(dilations, kernel), cells)
     depth = len(maps)
     names_ = row_names(depth)
     shared = classes(dilations)
     titled = cells <= CELLS_BESIDE_TITLES or depth < 5
-    shaded = cells > CELLS_WITH_DIGITS and not (colours and shared > 1)
+    shaded = told and cells > CELLS_WITH_DIGITS and not (colours and shared > 1)
     grids, terms = [], {}
     for row in range(depth + 1):
         here = maps[row - 1].output_shape[0] if row else cells
@@ -309,7 +325,7 @@ def _stack(dilations: tuple[int, ...], kernel: int, cells: int, unit: int, colou
             Grid(
                 names_[row],
                 "output" if row else "input",
-                [number(paths[cell]) if cell in inside else "" for cell in range(here)],
+                [number(paths[cell]) if told and cell in inside else "" for cell in range(here)],
                 columns=here,
                 title=title if titled else "",
                 letter=_letter(row, depth),
@@ -319,20 +335,24 @@ def _stack(dilations: tuple[int, ...], kernel: int, cells: int, unit: int, colou
             )
         )
         terms[names_[row]] = (
-            _unit_terms(dilations[:row], kernel, _letter(row, depth), here)
+            _unit_terms(dilations[:row], kernel, _letter(row, depth), here, told)
             if row
-            else _cell_terms(dilations, kernel, cells, cells - field(dilations, kernel) + 1)
+            else _cell_terms(dilations, kernel, cells, cells - field(dilations, kernel) + 1, told)
         )
     links = [
         links_of(maps[row], names_[row + 1], names_[row], None, lines=True) for row in range(depth)
     ]
-    top = f"{_letter(depth, depth)}{unit + 1}"
+    if not told:
+        links = [Links({}, lines=True)]  # the room for lines stays
+    top = chips("y", f"{_letter(depth, depth)}{unit + 1}")
     return Scene(
         [[row] for row in reversed(grids)],
         links,
         terms,
-        f"paths to {chips('y', top)} are counted; 0 is a hole: play by layer",
-        _growth(maps, dilations, kernel, unit),
+        f"paths to {top} are counted; 0 is a hole: play by layer"
+        if told
+        else f"which cells does {top} read? Predict first",
+        _growth(maps, dilations, kernel, unit, told),
     )
 
 
@@ -361,24 +381,32 @@ def _tints(residues: NDArray[np.intp], count: int, chosen: int) -> list[int] | N
     return np.where(residues == chosen, 0, -1).tolist()
 
 
-def _unit_terms(dilations: tuple[int, ...], kernel: int, letter: str, count: int) -> list[str]:
-    """For every unit of a layer what it spans and what of it it touches."""
+def _unit_terms(
+    dilations: tuple[int, ...], kernel: int, letter: str, count: int, told: bool
+) -> list[str]:
+    """For every unit of a layer what it spans and, where it is told, what of it it touches."""
     offsets = touched(dilations, kernel)
     wide = offsets[-1] + 1
     missing = wide - len(offsets)
-    if missing:
-        rest = f"touches {len(offsets)} of them, {missing} are holes"
+    if not told:
+        rest = ""
+    elif missing:
+        rest = f", touches {len(offsets)} of them, {missing} are holes"
     else:
-        rest = "touches every one"
+        rest = ", touches every one"
     return [
         f"{chips('y', f'{letter}{unit + 1}' if letter == 'y' else f'{letter}·{unit + 1}')} spans "
-        f"{chips('x', f'x{unit + 1}')} … {chips('x', f'x{unit + wide}')}: {wide} cells, {rest}"
+        f"{chips('x', f'x{unit + 1}')} … {chips('x', f'x{unit + wide}')}: {wide} cells{rest}"
         for unit in range(count)
     ]
 
 
-def _cell_terms(dilations: tuple[int, ...], kernel: int, cells: int, outputs: int) -> list[str]:
-    """For every input cell the units of the top row that it reaches."""
+def _cell_terms(
+    dilations: tuple[int, ...], kernel: int, cells: int, outputs: int, told: bool
+) -> list[str]:
+    """For every input cell the units of the top row that it reaches, where it is told."""
+    if not told:
+        return [f"{chips('x', f'x{cell + 1}')}: read or not?" for cell in range(cells)]
     offsets = set(touched(dilations, kernel))
     terms = []
     for cell in range(cells):
@@ -392,8 +420,10 @@ def _cell_terms(dilations: tuple[int, ...], kernel: int, cells: int, outputs: in
     return terms
 
 
-def _growth(maps: Sequence[LinearMap], dilations: tuple[int, ...], kernel: int, unit: int) -> Steps:
-    """Layer by layer the cone of the unit below the one in question."""
+def _growth(
+    maps: Sequence[LinearMap], dilations: tuple[int, ...], kernel: int, unit: int, told: bool
+) -> Steps:
+    """Layer by layer the cone of the unit below the one in question; untold, the unit alone."""
     depth = len(maps)
     names_ = row_names(depth)
     lights, says = [], []
@@ -401,14 +431,15 @@ def _growth(maps: Sequence[LinearMap], dilations: tuple[int, ...], kernel: int, 
     for row in range(1, depth + 1):
         middle = unit + sum(d * (kernel - 1) // 2 for d in dilations[row:])
         cells = {names_[row]: [middle]}
-        for lower in range(row):
+        for lower in range(row if told else 0):
             cells[names_[lower]] = np.flatnonzero(reached(maps[lower:row], middle)).tolist()
         lights.append(cells)
         wide, d = field(dilations[:row], kernel), dilations[row - 1]
         holes = wide - len(touched(dilations[:row], kernel))
         says.append(
             f"layer {row}: {before} + {chips('w', d)}·({chips('w', kernel)} − 1) = "
-            f"{chips('y', wide)} cells" + (f", {holes} of them holes" if holes else ", no holes")
+            f"{chips('y', wide)} cells"
+            + ("" if not told else f", {holes} of them holes" if holes else ", no holes")
         )
         before = wide
     return Steps("output", [unit] * depth, word="layer", lights=lights, says=says)
@@ -637,17 +668,25 @@ def taps(state: State, view: str) -> int:
     return RESAMPLED_TAPS if view == "Resample" else state.kernel
 
 
-def edited(state: State, view: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The edited numbers that a view shows, and the shapes of the grids for which they must be."""
-    if view == "Kernel":
-        x, w = (state.size,) * 2, (state.kernel,) * 2
-    elif view in ("Resample", "Pooling"):
-        x, w = state.shape, (taps(state, view),) * state.axes
-    elif view == "Photo":
-        return {"w": (inputs.own(state.weights, state.w), (state.kernel,) * 2)}
-    else:
-        return {}
-    return {"x": (state.x, x), "w": (inputs.own(state.weights, state.w), w)}
+Shape = tuple[int, ...]
+
+
+def edited(state: State, view: str) -> dict[str, tuple[str, list[Shape]]]:
+    """The edited numbers of the address, and the shapes of the grids of a view that show them.
+
+    Where it has none, those of the other views: there they are of use.
+    """
+    square = (state.kernel,) * 2
+    small = {name: (taps(state, name),) * state.axes for name in ("Resample", "Pooling")}
+    shapes: dict[str, dict[str, Shape]] = {
+        "x": {"Kernel": (state.size,) * 2} | dict.fromkeys(small, state.shape),
+        "w": {"Kernel": square, "Photo": square} | small,
+    }
+    texts = {"x": state.x, "w": inputs.own(state.weights, state.w)}
+    return {
+        name: (text, [shapes[name][view]] if view in shapes[name] else [*shapes[name].values()])
+        for name, text in texts.items()
+    }
 
 
 @dataclass(frozen=True)

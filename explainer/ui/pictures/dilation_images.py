@@ -17,7 +17,14 @@ from explainer.ops.receptive import parameters, receptive_fields
 from explainer.ops.stacks import CONTEXT_MODULE, CONTEXT_WIDTHS
 from explainer.ui import samples
 from explainer.ui.pictures import inputs
-from explainer.ui.pictures.dilation import State, classes, dilations_of, listed, tensor
+from explainer.ui.pictures.dilation import (
+    State,
+    classes,
+    dilations_of,
+    keeps_black_back,
+    listed,
+    tensor,
+)
 
 Floats = NDArray[np.float64]
 
@@ -273,6 +280,9 @@ def photo_html(state: State) -> str:
         (both.y, both.own, both.changed),
         (both.other_y, both.other, both.other_changed),
     ):
+        if keeps_black_back(state, stack):
+            figures.append(_kept_back(y.shape, f"<b>after {dilations_of(stack)}</b>: predict"))
+            continue
         most = float(np.abs(y).max()) if signed else float(w.sum()) ** len(stack)
         reach = f"<b>{listed(stack)}</b>: it reaches {changed} of {pixels}"
         says = reach if state.blackout and state.told else f"<b>after {dilations_of(stack)}</b>"
@@ -294,6 +304,16 @@ def _figure(values: Floats, most: float, signed: bool, parts: int, caption: str,
         f'<img src="{image(values, most, signed)}" alt="{html.escape(alt)}">'
         f'<img src="{image(sheet, most, signed)}" alt="the sub-photos of {html.escape(alt)}">'
         "</figure>"
+    )
+
+
+def _kept_back(shape: tuple[int, ...], caption: str) -> str:
+    """The place of a figure that would tell the answer."""
+    rows, columns = shape
+    place = '<div class="kept">?</div>'
+    return (
+        f'<figure style="--aspect: {columns}/{rows}"><figcaption>{caption}</figcaption>'
+        f"{place}{place}</figure>"
     )
 
 

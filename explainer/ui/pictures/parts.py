@@ -76,9 +76,8 @@ def padded_grid(A: LinearMap, x: ArrayLike, letters: Names | None = None, **more
         "input",
         padded_texts(A, x, letters),
         columns=embedding.output_shape[-1],
-        marks=marks_of(A),
         origin=padding_before(embedding),
-        **{"title": f"input x, {size(A.input_shape)}", **more},
+        **{"title": f"input x, {size(A.input_shape)}", "marks": marks_of(A), **more},
     )
 
 

@@ -217,6 +217,17 @@ def place_of(text: str, height: int, width: int) -> tuple[int, int]:
     return min(y, height - 1), min(x, width - 1)
 
 
+def outside(text: str, height: int, width: int) -> str:
+    """What to say of a pixel of the address that is not on the photo; "" of one that is."""
+    y, x = place_of(text, height, width)
+    if not usable_place(text) or (y, x) == tuple(map(int, text.split(","))):
+        return ""
+    return (
+        f"The place {text} in the address lies outside this photo of {height}×{width} pixels; "
+        f"the cross stands at {y},{x}."
+    )
+
+
 def usable_place(text: str) -> bool:
     """Whether a text can be a pixel, "row,column"."""
     return bool(re.fullmatch(r"\d{1,4},\d{1,4}", text))

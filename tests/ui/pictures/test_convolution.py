@@ -131,7 +131,7 @@ def test_the_other_views_have_lines_that_give_their_numbers(state, view):
 def test_edited_numbers_count_in_two_layers_where_they_fit():
     state = State(axes=1, size=7, kernel=2, stride=2, weights="own", w="1,-1", x="1,2,3,4,5,6,7")
     drawn = scene(state, "Two layers")
-    assert texts(drawn, "first") == ["1", "−1"]
+    assert texts(drawn, "kernel") == ["1", "−1"]
     assert texts(drawn, "input") == list("1234567")
     assert texts(drawn, "hidden") == ["−1"] * 3
     assert texts(scene(replace(state, x="1,2"), "Two layers"), "input") != list("1234567")
@@ -199,7 +199,7 @@ def test_the_formula_of_two_layers():
     assert drawn.grid("both").columns == 7
     first, second = (
         torch.tensor([float(t.replace("−", "-")) for t in texts(drawn, name)])
-        for name in ("first", "second")
+        for name in ("kernel", "second")
     )
     x = torch.tensor(inputs.digits((12,)), dtype=torch.float32)
     hidden = F.conv1d(x[None, None], first[None, None], stride=2)

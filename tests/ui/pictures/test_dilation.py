@@ -504,22 +504,21 @@ def test_a_pooling_that_does_not_fit():
 @pytest.mark.parametrize(
     ("view", "axes", "shapes"),
     [
-        ("Kernel", 1, {"x": (9, 9), "w": (4, 4)}),
-        ("Resample", 1, {"x": (17,), "w": (3,)}),
-        ("Resample", 2, {"x": (9, 9), "w": (3, 3)}),
-        ("Pooling", 2, {"x": (9, 9), "w": (4, 4)}),
-        ("Photo", 1, {"w": (4, 4)}),
-        ("Stack", 1, {}),
-        ("Context", 1, {}),
+        ("Kernel", 1, {"x": {(9, 9)}, "w": {(4, 4)}}),
+        ("Resample", 1, {"x": {(17,)}, "w": {(3,)}}),
+        ("Resample", 2, {"x": {(9, 9)}, "w": {(3, 3)}}),
+        ("Pooling", 2, {"x": {(9, 9)}, "w": {(4, 4)}}),
+        # What a view does not show counts where another one does.
+        ("Photo", 1, {"x": {(9, 9), (17,)}, "w": {(4, 4)}}),
+        ("Stack", 1, {"x": {(9, 9), (17,)}, "w": {(4, 4), (3,), (4,)}}),
+        ("Context", 2, {"x": {(9, 9)}, "w": {(4, 4), (3, 3)}}),
     ],
 )
 def test_for_which_grids_edited_numbers_are(view, axes, shapes):
     state = State(axes=axes, kernel=4, x="1", w="2", weights="own")
     found = pictures.edited(state, view)
-    assert {name: shape for name, (_, shape) in found.items()} == shapes
-    assert {name: text for name, (text, _) in found.items()} == {
-        name: {"x": "1", "w": "2"}[name] for name in shapes
-    }
+    assert {name: set(fitting) for name, (_, fitting) in found.items()} == shapes
+    assert {name: text for name, (text, _) in found.items()} == {"x": "1", "w": "2"}
     assert all(not text for text, _ in pictures.edited(State(), view).values())
 
 
@@ -718,6 +717,36 @@ def test_what_the_question_asks_is_told_when_it_has_been_answered(axes, view, an
     assert answer not in kept_back
     assert kept_back
     assert kept_back[-1] not in ":,"
+
+
+QUESTIONED = State(dilations=(2, 2, 2), cells=15, told=False)
+
+
+def test_before_the_answer_the_stack_in_question_shows_its_spans_alone():
+    scene = pictures.scene(QUESTIONED, "Stack")
+    assert [len(row.texts) for row in scene.grids] == [3, 7, 11, 15]
+    assert all(set(row.texts) == {""} and row.tints is None for row in scene.grids)
+    assert not any(group.cells for group in scene.links)
+    assert scene.steps is not None
+    assert scene.steps.lights == [{"h1": [5]}, {"h2": [3]}, {"output": [1]}]
+    said = [*scene.steps.says, scene.rest, *(t for terms in scene.terms.values() for t in terms)]
+    assert not any(word in text for text in said for word in ("hole", "touches", "reaches"))
+    assert scene.steps.says[-1].endswith("= {y:13} cells")
+
+
+@pytest.mark.parametrize("change", [{"dilations": (2, 2, 4), "cells": 19}, {"kernel": 2}])
+def test_other_stacks_are_told_before_the_answer(change):
+    state = replace(QUESTIONED, **change)
+    assert pictures.scene(state, "Stack") == pictures.scene(replace(state, told=True), "Stack")
+
+
+@pytest.mark.parametrize(("dilations", "kept"), [((2, 2, 2), 1), ((1, 2, 5), 1), ((4,), 0)])
+def test_before_the_answer_the_photo_in_question_is_kept_back(dilations, kept):
+    state = State(dilations=dilations, weights="blur", told=False)
+    drawn = images.photo_html(state)
+    assert (drawn.count("?"), drawn.count("<img")) == (2 * kept, 6 - 2 * kept)
+    assert "never mix" not in pictures.scene(state, "Photo").rest or dilations == (4,)
+    assert images.photo_html(replace(state, blackout=False)).count("<img") == 6
 
 
 def test_photos_tell_how_far_black_reaches_when_the_question_has_been_answered():
