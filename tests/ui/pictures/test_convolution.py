@@ -224,7 +224,7 @@ def test_two_layers_are_drawn_for_just_this_size_or_refused_as_by_pytorch(state)
 
 def test_two_layers_open_with_kernels_that_are_not_all_zeros():
     drawn = scene(State(), "Two layers")
-    assert all(set(texts(drawn, name)) != {"0"} for name in ("first", "second", "output"))
+    assert all(set(texts(drawn, name)) != {"0"} for name in ("kernel", "second", "output"))
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
