@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from explainer.fcn.parts import too_many_parts
-from explainer.fcn.room import Room
+from explainer.fcn.room import Room, give_back
 
 # Pillow warns about every odd tag: one file could fill the server's log with thousands of lines.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -161,6 +161,8 @@ _MAX_SCANS = 100
 _MAX_PROFILE_BYTES = 4 * 2**20
 _GAP = 3.0
 """Photos are shrunk by averaging blocks to at least so many times their new size, then bicubic."""
+_LARGE = 8_000_000
+"""Pixels: of smaller photos malloc keeps little."""
 _STRIP = 2**20
 """Pixels that are copied at a time, where a photo must be changed all over."""
 
@@ -236,10 +238,16 @@ def _decode(data: bytes, name: str, limits: Limits, longest: int | None) -> Phot
         # The further pictures of an MPO, which is a JPEG from a phone, are previews or depth maps.
         animated = image.format != "MPO" and getattr(image, "is_animated", False)
         image.draft(None, (target[1], target[0]))  # JPEG only; nothing at the full size
-        with ROOM.hold(_cost(image, width * height)), contextlib.closing(image):
-            image.load()
-            profile, orientation = image.info.get("icc_profile"), _orientation(image)
-            pixels, transparent = _pixels(image, target, profile, orientation)
+        cost = _cost(image, width * height)
+        with ROOM.hold(cost):
+            try:
+                with contextlib.closing(image):
+                    image.load()
+                    profile, orientation = image.info.get("icc_profile"), _orientation(image)
+                    pixels, transparent = _pixels(image, target, profile, orientation)
+            finally:
+                if cost > _LARGE:
+                    give_back()
     notes = (_FIRST_FRAME,) * animated + (_ON_WHITE,) * transparent
     size = (width, height) if orientation >= 5 else (height, width)
     return Photo(pixels, name, notes, size)

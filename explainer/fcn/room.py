@@ -1,5 +1,7 @@
-"""Room that threads share, such as memory: whoever needs more than is left waits for it."""
+"""Room that threads share, above all memory: who needs more than is left waits for it."""
 
+import ctypes
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -38,3 +40,13 @@ class Room:
             with self._changed:
                 self._free += amount
                 self._changed.notify_all()
+
+
+def give_back() -> None:
+    """Let this process return freed memory to the system, where its allocator can.
+
+    glibc keeps it for the thread that had it; a server has a thread for every visitor.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

@@ -594,6 +594,17 @@ def test_decoding_waits_for_room_and_gives_it_back(monkeypatch: pytest.MonkeyPat
     assert Watched.held == [12, 12, 12, 400 * 300, 1600 * 1200]
 
 
+def test_what_a_large_photo_took_goes_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(photo, "give_back", lambda: given_back.append(True))
+    decode(PNG)
+    assert not given_back
+    large = encode(Image.new("L", (3000, 3000)), "PNG")
+    decode(large, longest=20)
+    sentence(large[:-200], longest=20)
+    assert len(given_back) == 2
+
+
 MEASURED = """
 import sys, threading
 from explainer.fcn import photo
