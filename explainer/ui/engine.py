@@ -48,6 +48,7 @@ def _start(future: Future[Engine]) -> None:
         # PyTorch takes more than a second to import: here, so that the page is drawn meanwhile.
         from explainer.fcn.engine import Busy, Engine, Network
         from explainer.fcn.segmenter import Segmenter
+        from explainer.fcn.weights import WeightsError, record
         from explainer.serve.client import VARIABLE, Remote
 
         def tuned(device: str | None = None) -> Segmenter:
@@ -63,7 +64,10 @@ def _start(future: Future[Engine]) -> None:
             if isinstance(network, Segmenter):
                 network.warm_up()
 
-        engine = Engine(network, lambda: tuned("cpu"))
+        weights = ""
+        with suppress(WeightsError):  # loading meets it too, where every photo hears of it
+            weights = record().sha256
+        engine = Engine(network, lambda: tuned("cpu"), weights=weights)
         # PyTorch must not compute any more when the process takes its threads down.
         atexit.register(engine.close)
         future.set_result(engine)
