@@ -231,6 +231,10 @@ class Engine:
         """
         return self._remembered_or_queued(Ticket(session, work, None, key, self))
 
+    def remembers(self, key: str) -> bool:
+        """Whether who asks for this gets what an earlier pass gave."""
+        return key in self.remembered
+
     def leave(self, session: Hashable) -> None:
         """The visitor has gone: forget what waits, and what was remembered for nobody else."""
         self._cancel_waiting(session)
@@ -522,6 +526,9 @@ class Remembered:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
 
     def get(self, key: str, session: Hashable) -> Any:
         """The answer, held from now on for this session too; None where there is none."""

@@ -109,6 +109,20 @@ def seat() -> Seat:
     return Seat(engine) if get_script_run_ctx() is None else _seat(engine, id(engine))
 
 
+def remembers(pixels: NDArray[np.uint8], network: str | None = None) -> bool:
+    """Whether the answer for a photo is there; False where the engine is not there yet.
+
+    Args:
+        network: as in `key_of`; None: the bundled one.
+    """
+    if not (_asked.is_set() and starting().done()):
+        return False
+    from explainer.fcn.engine import key_of  # imported already, with PyTorch
+
+    known = shared()
+    return known.remembers(key_of(pixels, known.weights if network is None else network))
+
+
 def begin(pixels: NDArray[np.uint8]) -> None:
     """Queue a photo that `segment` will be asked for soon; not where the engine is not there yet.
 
