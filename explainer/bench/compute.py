@@ -9,6 +9,7 @@ from torch import Tensor
 
 from explainer.bench import machine
 from explainer.bench.timing import alternate
+from explainer.fcn.room import give_back
 
 
 def wait_for(device: str) -> None:
@@ -43,7 +44,7 @@ def peak_of(device: str, run: Callable[[], object]) -> float | None:
         before = torch.cuda.memory_allocated(device)
         run()
         return (torch.cuda.max_memory_allocated(device) - before) / machine.MEGABYTE
-    machine.give_back()  # or the pass would use what is kept from the one before, unseen
+    give_back()  # or the pass would use what is kept from the one before, unseen
     machine.forget_peak()
     before = machine.resident()
     run()

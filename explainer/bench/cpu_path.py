@@ -52,8 +52,7 @@ class Warm:
 def measure(options: Options) -> Report:
     """Every combination on the CPU, whatever the device of the other sections is."""
     segmenter = Segmenter.load(device="cpu")
-    warm = warming(segmenter)
-    segmenter.warm_up()
+    warm = warming(segmenter)  # chooses the threads
     networks = {name: variants(name, segmenter) for name in DTYPES}
     before, most = torch.get_num_threads(), cores()
     rows: list[Row] = []
@@ -104,7 +103,10 @@ def measure(options: Options) -> Report:
         "The number of threads is chosen at the start."
     )
     shown = [row for row in rows if row.size == rows[0].size]
-    warmed = f"The first passes at {SIZES[0][1]}×{SIZES[0][0]}, from loaded weights on."
+    warmed = (
+        f"The first passes at {SIZES[0][1]}×{SIZES[0][0]}, from loaded weights on, and the choice "
+        f"of threads, which ends with the pass that reaches {cpu.TUNING_SECONDS:g} s."
+    )
     return Report(
         (
             Table("The pass on the processor", rows, notes, shows, shown),
@@ -115,7 +117,10 @@ def measure(options: Options) -> Report:
 
 
 def warming(segmenter: Segmenter) -> list[Warm]:
-    """The first passes of a network, in this thread and in one that never ran it."""
+    """The first passes of a network, in this thread and in one that never ran it.
+
+    And its `warm_up`, which leaves the number of threads that it chose.
+    """
     height, width = SIZES[0]
     scores, given = scores_of(segmenter), photos(1, height, width, "cpu")
     way = awaited("cpu", lambda: scores(given))
@@ -131,6 +136,7 @@ def warming(segmenter: Segmenter) -> list[Warm]:
         "later (median)": later,
         "first in a new thread": fresh[0],
         "later in that thread (median)": statistics.median(fresh[1:]),
+        "the choice of threads, all its passes": _seconds(segmenter.warm_up),
     }
     return [Warm(which, 1000 * seconds, seconds / later) for which, seconds in passes.items()]
 

@@ -15,7 +15,7 @@ from explainer.bench.report import Headline, Report, Table, column, number
 from explainer.bench.sections import Options
 from explainer.bench.timing import alternate, ratio
 from explainer.fcn.result import Segmentation
-from explainer.fcn.segmenter import Segmenter
+from explainer.fcn.segmenter import Segmenter, bucket, together
 
 OURS, THREE, LARGE = "one pass, three heads", "three nets", "FCN-ResNet50"
 PRODUCT = "the product, photo to labels"
@@ -114,8 +114,9 @@ def photos_to_labels(segmenter: Segmenter, batch: torch.Tensor) -> list[Segmenta
     pixels = [np.ascontiguousarray(photo) for photo in batch.permute(0, 2, 3, 1).numpy()]
     done: list[Segmentation] = []
     under_way: deque[Callable[[], list[Segmentation]]] = deque()
-    for first in range(0, len(pixels), segmenter.largest_batch):
-        under_way.append(segmenter.launch(pixels[first : first + segmenter.largest_batch]))
+    at_once = together(segmenter, bucket(pixels[0]))
+    for first in range(0, len(pixels), at_once):
+        under_way.append(segmenter.launch(pixels[first : first + at_once]))
         if len(under_way) >= segmenter.passes_at_once:
             done += under_way.popleft()()
     while under_way:

@@ -1,6 +1,5 @@
 """The machine that is measured: what it is, and how much memory a process of it uses."""
 
-import ctypes
 import os
 import platform
 from dataclasses import dataclass
@@ -152,13 +151,6 @@ def resident(pid: int | str = "self") -> float | None:
 def peak(pid: int | str = "self") -> float | None:
     """The most that a process had in RAM since `forget_peak`, in MiB."""
     return memory("VmHWM", Path(f"/proc/{pid}/status"))
-
-
-def give_back() -> None:
-    """Let this process return freed memory to the system, where its allocator can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
 
 
 def forget_peak(pid: int | str = "self") -> None:

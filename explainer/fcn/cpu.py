@@ -47,6 +47,10 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> bool:
     return works
 
 
+TUNING_SECONDS = 0.6
+"""After which the choice of threads measures no more: meanwhile a photo would wait."""
+
+
 def tune_threads(work: Callable[[], object], rounds: int = 2) -> int:
     """Set the number of threads with which `work` is fastest; returns it.
 
@@ -54,31 +58,29 @@ def tune_threads(work: Callable[[], object], rounds: int = 2) -> int:
     slow cores, fewer are faster: halved as long as that gains a quarter. The choice is for good, so
     a smaller gain could be what else the machine did for a moment, though all numbers take turns.
     `work`, which is also warmed up, should be as large as what will be done: threads gain little on
-    little work.
+    little work. On a machine that is busy only some numbers are tried in `TUNING_SECONDS`, or none
+    but PyTorch's own.
     """
+    end = time.perf_counter() + TUNING_SECONDS
     work()
     candidates = [torch.get_num_threads()]
     while candidates[-1] > 1:
         candidates.append(candidates[-1] // 2)
-    seconds = dict.fromkeys(candidates, float("inf"))
-    for _ in range(rounds):
-        for threads in candidates:
-            torch.set_num_threads(threads)
-            seconds[threads] = min(seconds[threads], _shorter_of_two(work))
+    # Each number twice in a row: the first run after a change starts the threads.
+    turns = [threads for _ in range(rounds) for threads in candidates for _ in range(2)]
+    seconds: dict[int, float] = {}
+    for threads in turns:
+        began = time.perf_counter()
+        if began >= end:
+            break
+        torch.set_num_threads(threads)
+        work()
+        spent = time.perf_counter() - began
+        seconds[threads] = min(spent, seconds.get(threads, spent))
     best = candidates[0]
     for threads in candidates[1:]:
-        if seconds[threads] > 0.75 * seconds[best]:
+        if threads not in seconds or seconds[threads] > 0.75 * seconds[best]:
             break
         best = threads
     torch.set_num_threads(best)
     return best
-
-
-def _shorter_of_two(work: Callable[[], object]) -> float:
-    """Seconds; the first run after a change starts the threads."""
-    seconds = []
-    for _ in range(2):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from explainer.fcn.device import out_of_memory
 from explainer.fcn.result import Segmentation
-from explainer.fcn.segmenter import bucket, check
+from explainer.fcn.segmenter import Batching, bucket, check, together
 
 T = TypeVar("T")
 Photo = NDArray[np.uint8]
@@ -47,7 +47,7 @@ SMALLEST = 256
 """Pixels of the longest side below which a photo is not shrunk when memory runs out."""
 
 
-class Network(Protocol):
+class Network(Batching, Protocol):
     """What the engine needs of a `Segmenter`, or of something else that segments in its place.
 
     That one gives answers, with notes of its own.
@@ -55,9 +55,6 @@ class Network(Protocol):
 
     @property
     def device(self) -> str: ...
-
-    @property
-    def largest_batch(self) -> int: ...
 
     @property
     def passes_at_once(self) -> int: ...
@@ -231,6 +228,10 @@ class Engine:
         """
         return self._remembered_or_queued(Ticket(session, work, None, key, self))
 
+    def remembers(self, key: str) -> bool:
+        """Whether who asks for this gets what an earlier pass gave."""
+        return key in self.remembered
+
     def leave(self, session: Hashable) -> None:
         """The visitor has gone: forget what waits, and what was remembered for nobody else."""
         self._cancel_waiting(session)
@@ -326,7 +327,7 @@ class Engine:
         taken = [first]
         if first.photo is not None:
             size = bucket(first.photo)
-            limit = 1 if self._network is None else self._network.largest_batch
+            limit = 1 if self._network is None else together(self._network, size)
             limit = min(limit, self._fits.get(size, limit))
             keys = {first.key}
             for session, ticket in list(self._waiting.items()):
@@ -522,6 +523,9 @@ class Remembered:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
 
     def get(self, key: str, session: Hashable) -> Any:
         """The answer, held from now on for this session too; None where there is none."""

@@ -2,15 +2,18 @@
 
 Pillow decodes; here stands what it leaves to its caller: which formats are tried, how large a photo
 may be, how long a file may keep a decoder busy, and one sentence for each thing that goes wrong.
-Nothing is written to disk. TIFF and AVIF are left out on purpose: libtiff prints to the server's
+Nothing is written to disk. A small file can be a photo of hundreds of megabytes: all threads share
+`ROOM` for what they decode. TIFF and AVIF are left out on purpose: libtiff prints to the server's
 log, and an AVIF can hold a far larger picture than its header says.
 """
 
 import contextlib
 import io
+import math
 import re
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from explainer.fcn.parts import too_many_parts
+from explainer.fcn.room import Room, give_back
 
 # Pillow warns about every odd tag: one file could fill the server's log with thousands of lines.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -35,6 +39,12 @@ class Limits:
     max_bytes: int = 32 * 2**20
     max_pixels: int = 64_000_000
     max_side: int = 20_000
+
+
+ROOM = Room(Limits().max_pixels)
+"""Pixels that are decoded at a time, in the whole process: many small photos, or a huge one alone.
+
+A pixel takes 4 bytes in most files, 8 where a transparent photo keeps its size, 16 in a WebP."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,12 @@ _SECONDS = 10.0
 _MAX_SCANS = 100
 """In a JPEG, previews included: each scan, however few its bytes, is a pass over all pixels."""
 _MAX_PROFILE_BYTES = 4 * 2**20
+_GAP = 3.0
+"""Photos are shrunk by averaging blocks to at least so many times their new size, then bicubic."""
+_LARGE = 8_000_000
+"""Pixels: of smaller photos malloc keeps little."""
+_STRIP = 2**20
+"""Pixels that are copied at a time, where a photo must be changed all over."""
 
 
 class _Timed(io.BytesIO):
@@ -222,15 +238,38 @@ def _decode(data: bytes, name: str, limits: Limits, longest: int | None) -> Phot
         # The further pictures of an MPO, which is a JPEG from a phone, are previews or depth maps.
         animated = image.format != "MPO" and getattr(image, "is_animated", False)
         image.draft(None, (target[1], target[0]))  # JPEG only; nothing at the full size
-        image.load()
-        profile, orientation = image.info.get("icc_profile"), _orientation(image)
-        flat, transparent = _flatten(image)
-    flat = _in_srgb(_resized(flat, target), profile)
-    if orientation in _UPRIGHT:
-        flat = flat.transpose(_UPRIGHT[orientation])
+        cost = _cost(image, width * height)
+        with ROOM.hold(cost):
+            try:
+                with contextlib.closing(image):
+                    image.load()
+                    profile, orientation = image.info.get("icc_profile"), _orientation(image)
+                    pixels, transparent = _pixels(image, target, profile, orientation)
+            finally:
+                if cost > _LARGE:
+                    give_back()
     notes = (_FIRST_FRAME,) * animated + (_ON_WHITE,) * transparent
     size = (width, height) if orientation >= 5 else (height, width)
-    return Photo(np.array(flat), name, notes, size)
+    return Photo(pixels, name, notes, size)
+
+
+def _cost(image: Image.Image, whole: int) -> int:
+    """The pixels that decoding keeps: of a progressive JPEG all, at a fraction of its size too."""
+    return whole if image.info.get("progressive") else image.width * image.height
+
+
+def _pixels(
+    image: Image.Image, size: tuple[int, int], profile: bytes | None, orientation: int
+) -> tuple[NDArray[np.uint8], bool]:
+    """A loaded picture at (height, width), in sRGB and then upright; whether it was transparent."""
+    image, transparent = _reduced(image, size)
+    image = _in_srgb(image, profile)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top, strip in _strips(image):
+        pixels[top : top + strip.height] = np.asarray(strip)
+    return pixels, transparent
 
 
 def _orientation(image: Image.Image) -> int:
@@ -243,6 +282,40 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         return 1
     return value if value in _UPRIGHT else 1
+
+
+def _reduced(image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, bool]:
+    """The picture at (height, width), antialiased, as `_flatten` gives it.
+
+    Blocks of whole pixels are averaged first, as `_resized` would, but strip by strip: a copy of
+    all the photo without its transparency would take twice as much memory again.
+    """
+    across, down = (
+        max(1, int(side / aim / _GAP)) for side, aim in zip(image.size, size[::-1], strict=True)
+    )
+    box = (0, 0, image.width / across, image.height / down)
+    if _plain(image) and across == down == 1:
+        return _resized(image, size, box), False
+    flat, transparent = None, False
+    for top, strip in _strips(image, down):
+        part, some = _flatten(strip)
+        transparent |= some
+        if flat is None:
+            flat = Image.new(part.mode, (math.ceil(box[2]), math.ceil(box[3])))
+        flat.paste(part.reduce((across, down)), (0, top // down))
+    assert flat is not None, "a picture has rows"
+    return _resized(flat, size, box), transparent
+
+
+def _strips(image: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Copies of some rows each, from the top, and the first of them; the last may have fewer."""
+    rows = multiple * max(1, _STRIP // (image.width * multiple))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _plain(image: Image.Image) -> bool:
+    return image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data
 
 
 def _flatten(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -260,14 +333,16 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, bool]:
         white = Image.new("RGB", rgba.size, "white")
         white.paste(rgba, mask=rgba)
         return white, True
-    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB"), False
+    return image if _plain(image) else image.convert("RGB"), False
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image at (height, width), antialiased."""
+def _resized(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    """The image, or a box of it, at (height, width), antialiased."""
     height, width = size
     if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        image = image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
     return image
 
 
@@ -278,4 +353,4 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         with contextlib.suppress(ImageCms.PyCMSError):
             pair = io.BytesIO(profile), ImageCms.createProfile("sRGB")
             image = ImageCms.profileToProfile(image, *pair, outputMode="RGB") or image
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,8 +1,10 @@
 """Photos in, segmentations out: the network on its device, in the form that runs fastest there."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,8 +23,10 @@ from explainer.fcn.weights import load_small
 Photo = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
-LARGEST_BATCH = 16
-"""Photos in one pass on CUDA. Elsewhere one: a CPU's cores are busy with one."""
+LARGEST_BATCH = {"cuda": 16, "cpu": 4}
+"""Photos in one pass, by kind of device; elsewhere one."""
+CPU_BATCH_PIXELS = 385 * 385
+"""Of a bucket, up to which photos share a pass on a CPU: larger ones keep its cores busy alone."""
 
 
 def trunk_dtype(device: str) -> torch.dtype:
@@ -59,6 +63,26 @@ def bucket(photo: Photo) -> tuple[int, int]:
     return padded_size(photo.shape[0]), padded_size(photo.shape[1])
 
 
+class Batching(Protocol):
+    """What tells how many photos share a pass.
+
+    Attributes:
+        largest_batch: photos, at most.
+        batch_pixels: of a bucket, above which every photo has a pass of its own.
+    """
+
+    @property
+    def largest_batch(self) -> int: ...
+
+    @property
+    def batch_pixels(self) -> float: ...
+
+
+def together(network: Batching, size: tuple[int, int]) -> int:
+    """How many photos of a bucket may share a pass."""
+    return network.largest_batch if size[0] * size[1] <= network.batch_pixels else 1
+
+
 class Segmenter:
     """A network on a device. Calls from several threads are safe: nothing is written.
 
@@ -87,7 +111,9 @@ class Segmenter:
         self.lattices = network.lattices
         kind = device.split(":")[0]
         # On CUDA, copies of one pass run beside the computation of another.
-        self.largest_batch, self.passes_at_once = (LARGEST_BATCH, 2) if kind == "cuda" else (1, 1)
+        self.passes_at_once = 2 if kind == "cuda" else 1
+        self.largest_batch = LARGEST_BATCH.get(kind, 1)
+        self.batch_pixels = CPU_BATCH_PIXELS if kind == "cpu" else math.inf
         self._passes = None
         if kind == "cuda":
             self._passes = GraphedPasses(self.network, device, self.dtype, self.largest_batch)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.fcn.engine import Answer
+from explainer.fcn.segmenter import bucket, together
 from explainer.fcn.weights import record
 from explainer.serve import wire
 
@@ -122,6 +124,11 @@ class Remote:
         return 1 if self._own is None or not self._gone else self._own.largest_batch
 
     @property
+    def batch_pixels(self) -> float:
+        """Of this machine's network, for what has to be segmented here."""
+        return math.inf if self._own is None else self._own.batch_pixels
+
+    @property
     def passes_at_once(self) -> int:
         """So that what has to be segmented here waits in the engine's queue, not behind it."""
         return 1 if self._gone else IN_FLIGHT
@@ -167,7 +174,7 @@ class Remote:
         self._pool.shutdown()
 
     def _here(self, photos: Sequence[Photo], note: str) -> list[Answer]:
-        at_once = self.local.largest_batch
+        at_once = together(self.local, bucket(photos[0]))
         with self._segmenting:  # as many at once would take the memory and the cores of one another
             return [
                 Answer(result, notes=(note,))

@@ -48,6 +48,7 @@ def _start(future: Future[Engine]) -> None:
         # PyTorch takes more than a second to import: here, so that the page is drawn meanwhile.
         from explainer.fcn.engine import Busy, Engine, Network
         from explainer.fcn.segmenter import Segmenter
+        from explainer.fcn.weights import WeightsError, record
         from explainer.serve.client import VARIABLE, Remote
 
         def tuned(device: str | None = None) -> Segmenter:
@@ -63,7 +64,10 @@ def _start(future: Future[Engine]) -> None:
             if isinstance(network, Segmenter):
                 network.warm_up()
 
-        engine = Engine(network, lambda: tuned("cpu"))
+        weights = ""
+        with suppress(WeightsError):  # loading meets it too, where every photo hears of it
+            weights = record().sha256
+        engine = Engine(network, lambda: tuned("cpu"), weights=weights)
         # PyTorch must not compute any more when the process takes its threads down.
         atexit.register(engine.close)
         future.set_result(engine)
@@ -103,6 +107,20 @@ def seat() -> Seat:
     """
     engine = shared()
     return Seat(engine) if get_script_run_ctx() is None else _seat(engine, id(engine))
+
+
+def remembers(pixels: NDArray[np.uint8], network: str | None = None) -> bool:
+    """Whether the answer for a photo is there; False where the engine is not there yet.
+
+    Args:
+        network: as in `key_of`; None: the bundled one.
+    """
+    if not (_asked.is_set() and starting().done()):
+        return False
+    from explainer.fcn.engine import key_of  # imported already, with PyTorch
+
+    known = shared()
+    return known.remembers(key_of(pixels, known.weights if network is None else network))
 
 
 def begin(pixels: NDArray[np.uint8]) -> None:

@@ -190,6 +190,16 @@ def segment(
     )
 
 
+def remembered(choice: Choice, pixels: NDArray[np.uint8]) -> bool:
+    """Whether `segment` will give what an earlier pass gave, for this visitor or another."""
+    return engine.remembers(pixels, None if choice.bundled else _key(choice))
+
+
+def _key(choice: Choice) -> str:
+    """Names a network that is not bundled, as `key_of` wants it."""
+    return repr(_files(choice))
+
+
 def run(
     choice: Choice, pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None = None
 ) -> Run:
@@ -212,7 +222,7 @@ def run(
             raise ValueError(_no_room(choice, error)) from None
 
     try:
-        return engine.run(work, waiting, key_of(pixels, repr(_files(choice))))
+        return engine.run(work, waiting, key_of(pixels, _key(choice)))
     except (MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ValueError(_no_room(choice, error)) from None

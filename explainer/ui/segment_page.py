@@ -27,7 +27,7 @@ def show() -> None:
     now.follow_link(segment_views.VIEW, "view", segment_views.VIEWS)
     choice = now.choice if networks.ready(now.choice) else BUNDLED
     _accept_pending(now, photo_source.longest_side())  # before the row says which sample is shown
-    _begin(now, photo_source.longest_side(), choice)
+    remembered = _begin(now, photo_source.longest_side(), choice)
     last = now.known(photo_source.longest_side(), choice) or now.shown
     heading = open_page(SEGMENT, None if choice.bundled else networks.sentence(choice, last))
     side = photo_source.draw(now)
@@ -45,7 +45,7 @@ def show() -> None:
     if known is None:
         try:
             with busy:
-                _segment(now, side, choice, preview)
+                _segment(now, side, choice, preview, remembered)
             if not choice.bundled:  # what a file holds is known only now
                 heading.markdown(networks.sentence(choice, now.shown), width="content")
         except (ValueError, RuntimeError) as unusable:  # it says what to do
@@ -85,7 +85,10 @@ def timing_line(shown: Shown, draw: float) -> str:
         "forward": sum(shown.run.timings.values()),
         "draw": draw,
     }
-    times = " · ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in stages.items())
+    said = {name: f"{name} {1000 * seconds:.0f} ms" for name, seconds in stages.items()}
+    if shown.remembered:
+        said["forward"] += ", remembered"
+    times = " · ".join(said.values())
     return f"segmented at {result.width}×{result.height} on {result.device}: {times}"
 
 
@@ -104,12 +107,20 @@ def _accept_pending(now: Visit, side: int) -> None:
     photo_source.forget_link(now)
 
 
-def _begin(now: Visit, side: int, choice: Choice) -> None:
-    """Let the bundled network compute while the page is drawn."""
-    if now.chosen is None or not choice.bundled or now.known(side, choice) is not None:
-        return
+def _begin(now: Visit, side: int, choice: Choice) -> bool:
+    """Let the bundled network compute while the page is drawn; whether there is an answer before.
+
+    That is asked here: the network may be done with this visitor's own photo before `_segment`.
+    """
+    if now.chosen is None or now.known(side, choice) is not None:
+        return False
     with suppress(ValueError, RuntimeError):  # `_segment` meets it too, where it can be shown
-        engine.begin(_prepared(now, now.chosen, side).pixels)
+        pixels = _prepared(now, now.chosen, side).pixels
+        remembered = networks.remembered(choice, pixels)
+        if choice.bundled:
+            engine.begin(pixels)
+        return remembered
+    return False
 
 
 def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
@@ -124,8 +135,13 @@ def _prepared(now: Visit, chosen: Encoded, side: int) -> Prepared:
     return now.prepared
 
 
-def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> None:
+def _segment(
+    now: Visit, side: int, choice: Choice, preview: DeltaGenerator, remembered: bool
+) -> None:
     """Segment the chosen photo with a network.
+
+    Args:
+        remembered: whether the network need not run for it.
 
     Raises:
         ValueError: the weights or the device cannot be used.
@@ -139,7 +155,8 @@ def _segment(now: Visit, side: int, choice: Choice, preview: DeltaGenerator) -> 
         engine.seat()
     with st.spinner("Segmenting"):
         place = st.empty()
-        now.shown = networks.segment(choice, photo, lambda ahead: place.markdown(queue_line(ahead)))
+        found = networks.segment(choice, photo, lambda ahead: place.markdown(queue_line(ahead)))
+        now.shown = replace(found, remembered=remembered)
         place.empty()
     now.remember(now.shown)
     preview.empty()

@@ -86,11 +86,16 @@ BUNDLED = Choice()
 
 @dataclass(frozen=True)
 class Shown:
-    """A segmented photo, and which network did it."""
+    """A segmented photo, and which network did it.
+
+    Attributes:
+        remembered: whether an earlier pass had given the run, for this visitor or another.
+    """
 
     photo: Prepared
     run: Run
     choice: Choice = BUNDLED
+    remembered: bool = False
 
     @property
     def result(self) -> Segmentation:

@@ -1,6 +1,7 @@
 """The sections that compute: what they do with numbers, not how fast."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -167,6 +168,17 @@ def test_shares_of_the_roofline_by_hand():
     assert (rest.milliseconds, rest.share, rest.fraction) == (10_000, 25, None)
     assert whole.gmac == pytest.approx(800e-9)
     assert whole.fraction == pytest.approx(100 * 19 / 40)
+
+
+def test_how_long_the_choice_of_threads_took_is_told(monkeypatch):
+    monkeypatch.setattr(cpu_path, "SIZES", ((40, 56),))
+    segmenter = three_heads("cpu")
+    monkeypatch.setattr(segmenter, "warm_up", lambda: time.sleep(0.05))
+    rows = {row.which: row for row in cpu_path.warming(segmenter)}
+    choice = rows["the choice of threads, all its passes"]
+    assert 50 <= choice.milliseconds < 500
+    later = rows["later (median)"].milliseconds
+    assert choice.ratio == pytest.approx(choice.milliseconds / later)
 
 
 @pytest.mark.parametrize("dtype", list(cpu_path.DTYPES))

@@ -7,6 +7,7 @@ import pytest
 
 from explainer.bench import machine
 from explainer.bench.machine import describe, field_of, memory
+from explainer.fcn.room import give_back
 
 STATUS = "Name:\tpython\nVmHWM:\t  204800 kB\nVmRSS:\t  102400 kB\nThreads:\t7\n"
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
@@ -24,7 +25,7 @@ def test_fields_of_a_status_file(tmp_path):
 
 @linux
 def test_memory_that_is_taken_is_seen_and_so_is_its_peak():
-    machine.give_back()
+    give_back()
     machine.forget_peak()
     before = machine.resident()
     assert before is not None
@@ -33,7 +34,7 @@ def test_memory_that_is_taken_is_seen_and_so_is_its_peak():
     assert held is not None
     assert held - before == pytest.approx(200, abs=40)
     del taken
-    machine.give_back()
+    give_back()
     after, peak = machine.resident(), machine.peak()
     assert after is not None
     assert after - before < 100

@@ -1,8 +1,10 @@
 import asyncio
+import random
 from collections import Counter
 
 import pytest
 
+from explainer.bench import soak
 from explainer.bench.server import serving
 from explainer.bench.soak import (
     FEW,
@@ -96,6 +98,40 @@ def test_wrong_use(wrong, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--minutes", wrong])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", [name for name, _ in soak.BAD_FILES])
+@pytest.mark.parametrize("alerts", [[], ["it says why"]])
+def test_every_bad_file_must_be_refused_a_cut_photo_too(name, alerts, monkeypatch):
+    class Run:
+        ok, elements = True, ()
+
+        def uploader(self):
+            return object()
+
+        def alerts(self):
+            return alerts
+
+    class Session:
+        async def upload(self, uploader, name, data):
+            return Run()
+
+        async def close(self):
+            pass
+
+        def abort(self):
+            pass
+
+    class Here(soak.Visitor):
+        async def open(self, page="", query=""):
+            return Session(), Run()
+
+    files = [file for file in soak.BAD_FILES if file[0] == name]
+    monkeypatch.setattr(soak, "BAD_FILES", files)
+    tally = soak.Tally()
+    asyncio.run(soak._bad_file(Here(0, "", random.Random(0), [bytes(90)], tally)))  # pyright: ignore
+    expected = {} if alerts else {f"the page says nothing about {name}": 1}
+    assert tally.faults == expected
 
 
 @pytest.mark.slow

@@ -62,8 +62,10 @@ import pathlib, threading, time
 run = threading.Thread.run
 
 def held(self):
-    while self.name == "load the network" and not pathlib.Path({go!r}).exists():
-        time.sleep(0.02)
+    if self.name == "start the engine":
+        pathlib.Path({held!r}).touch()
+        while not pathlib.Path({go!r}).exists():
+            time.sleep(0.02)
     run(self)
 
 threading.Thread.run = held
@@ -73,15 +75,16 @@ threading.Thread.run = held
 def test_before_the_network_is_there_the_photo_and_the_progress_are(
     serve: Any, page: Page, tmp_path: Path, console_errors: list
 ):
-    go = tmp_path / "go"
+    go, held = tmp_path / "go", tmp_path / "held"
     # Python imports a module of this name before anything else: here one that holds the network up.
-    (tmp_path / "sitecustomize.py").write_text(HOLD.format(go=str(go)))
+    (tmp_path / "sitecustomize.py").write_text(HOLD.format(go=str(go), held=str(held)))
     page.goto(serve.fresh(path=tmp_path).url)
     expect(page.get_by_role("heading", name="Segment a photo").first).to_be_visible()
     expect(page.locator(".preview img").first).to_be_visible()
     expect(page.locator(".preview-head").filter(has_text="FCN-8s").first).to_be_visible()
     expect(page.get_by_text("Loading the network").first).to_be_visible()
     expect(page.locator(LINE)).to_have_count(0)
+    assert held.exists(), "no thread of that name starts the engine any more"
     go.touch()
     shows(page, "chelsea.png")
     expect(page.locator(".preview")).to_have_count(0)

@@ -76,6 +76,19 @@ def test_threads_that_slow_the_work_down_are_taken_away(threads, slow_above, cho
     assert cpu.tune_threads(work) == chosen == torch.get_num_threads()
 
 
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.1, 4), (0.25, 8), (0.7, 8)])
+def test_on_a_busy_machine_the_choice_of_threads_ends_soon(threads, seconds, chosen):
+    """With time for all the turns 4 would be chosen: twice as fast as 8, and no slower than 2."""
+    torch.set_num_threads(8)
+
+    def work() -> None:
+        time.sleep(seconds if torch.get_num_threads() == 8 else 0.5 * seconds)
+
+    began = time.perf_counter()
+    assert cpu.tune_threads(work) == chosen == torch.get_num_threads()
+    assert time.perf_counter() - began < 0.6 + seconds + 0.1
+
+
 @pytest.mark.parametrize(("set_by_user", "expected"), [(None, "1000"), ("7", "7")])
 def test_threads_do_not_spin_for_long_unless_the_user_says_so(root, set_by_user, expected):
     """Set before PyTorch is loaded, which reads it once."""

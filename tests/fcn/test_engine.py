@@ -31,8 +31,15 @@ class Fake:
         fits: pixels that fit into memory together.
     """
 
-    def __init__(self, largest_batch: int = 1, passes_at_once: int = 1, fits: float = np.inf):
+    def __init__(
+        self,
+        largest_batch: int = 1,
+        passes_at_once: int = 1,
+        fits: float = np.inf,
+        batch_pixels: float = np.inf,
+    ):
         self.device = "fake"
+        self.batch_pixels = batch_pixels
         self.largest_batch = largest_batch
         self.passes_at_once = passes_at_once
         self.fits = fits
@@ -135,6 +142,16 @@ def test_photos_of_one_bucket_share_a_pass_up_to_the_largest_batch(started):
         assert shade(ticket.result(WAIT)) == expected
     # 40×50 and 34×64 are padded to 65×65 both; the equal photo costs no place.
     assert network.passes == [[0], [1, 2, 3], [9], [4]]
+
+
+def test_photos_of_a_large_bucket_have_a_pass_each_where_that_is_as_quick(started):
+    engine, network = started(Fake(largest_batch=3, batch_pixels=65 * 65))
+    held(engine, network)
+    small = [engine.segment(session, photo(session)) for session in (1, 2)]
+    large = [engine.segment(session, photo(session, 60, 70)) for session in (3, 4)]
+    network.gate.set()
+    assert [shade(ticket.result(WAIT)) for ticket in [*small, *large]] == [1, 2, 3, 4]
+    assert network.passes == [[0], [1, 2], [3], [4]]
 
 
 def test_a_full_queue_says_so_and_still_takes_newer_photos_of_those_who_wait(started):
@@ -573,3 +590,30 @@ def test_a_photo_gives_the_same_with_neighbours_as_alone(segmenter):
 def test_photos_of_two_buckets_do_not_share_a_pass(segmenter):
     with pytest.raises(ValueError, match="one padded size"):
         segmenter.launch([photo(1, 40, 50), photo(1, 40, 80)])
+
+
+def test_a_cpu_takes_waiting_photos_together_that_are_small_and_large_ones_alone(segmenter):
+    most = segmenter.largest_batch
+    assert most > 1
+    engine = Engine(lambda: segmenter)
+    try:
+        passes: list[int] = []
+        launch = segmenter.launch
+        segmenter.launch = lambda photos: passes.append(len(photos)) or launch(photos)
+        for side, together in ((384, [most, 1]), (416, [1] * (most + 1))):
+            passes.clear()
+            hold = threading.Event()
+            held = engine.run("first", lambda _, hold=hold: hold.wait(WAIT))
+            photos = np.random.default_rng(side).integers(0, 256, (most + 1, 96, side, 3), np.uint8)
+            photos = np.repeat(photos, 4, 1)[:, :side]
+            tickets = [engine.segment(n, photo) for n, photo in enumerate(photos)]
+            hold.set()
+            assert held.result(WAIT)
+            found = [ticket.result(WAIT).result for ticket in tickets]
+            assert passes == together
+            for photo, result in zip(photos, found, strict=True):
+                for stride, labels in segmenter(photo).labels.items():
+                    assert (labels == result.labels[stride]).mean() >= 0.999
+    finally:
+        del segmenter.launch
+        engine.close()

@@ -1,6 +1,7 @@
 """Hostile and unusual files, made here: each gives the right picture or one sentence."""
 
 import builtins
+import contextlib
 import io
 import os
 import re
@@ -22,6 +23,7 @@ from PIL import Image, ImageCms
 
 from explainer.fcn import photo
 from explainer.fcn.photo import Limits, Photo, PhotoError, decode, fit, shrink
+from explainer.fcn.room import Room
 
 # Of odd metadata; outside of tests the module under test switches them off itself.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
@@ -328,7 +330,7 @@ def test_a_failing_allocation_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(photo, "_flatten", fail)
+    monkeypatch.setattr(photo, "_reduced", fail)
     assert "memory" in sentence(PNG)
 
 
@@ -542,3 +544,94 @@ def test_pillow_settings_are_left_alone() -> None:
     decode(PNG)
     sentence(REFUSED["bomb, PNG"][0])
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+HALF = np.where(np.arange(len(CAT)) < len(CAT) // 2, 255, 0).astype(np.uint8)[:, None]
+FEW_ROWS = {
+    "transparent": Image.fromarray(np.dstack([CAT, CAT[..., 0]])),
+    "opaque": Image.fromarray(CAT).convert("RGBA"),
+    "half opaque": Image.fromarray(np.dstack([CAT, np.maximum(CAT[..., 0], HALF)])),
+    "palette": Image.fromarray(CAT).convert("P"),
+    "grey": Image.fromarray(CAT).convert("L"),
+    "photo": Image.fromarray(CAT),
+}
+
+
+@pytest.mark.parametrize("longest", [None, 20, 47, 140, 200])
+@pytest.mark.parametrize("image", FEW_ROWS.values(), ids=FEW_ROWS.keys())
+def test_a_photo_flattened_in_strips_is_as_flattened_at_once(
+    image: Image.Image, longest: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo, "_STRIP", 5 * image.width)
+    rgba = image.convert("RGBA")
+    whole = Image.new("RGB", rgba.size, "white")
+    whole.paste(rgba, mask=rgba)
+    height, width = fit((image.height, image.width), longest or image.width)
+    expected = whole.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    data = encode(image, "PNG")
+    np.testing.assert_array_equal(decode(data, longest=longest).pixels, np.asarray(expected))
+
+
+def test_decoding_waits_for_room_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(Room):
+        held: list[int] = []  # noqa: RUF012
+
+        @contextlib.contextmanager
+        def hold(self, amount: int):
+            self.held.append(amount)
+            with super().hold(amount):
+                yield
+
+    monkeypatch.setattr(photo, "ROOM", Watched(12))
+    large = Image.fromarray(CAT).resize((1600, 1200))
+    decode(PNG)
+    sentence(PNG[: len(PNG) - 30])
+    decode(PNG)
+    decode(encode(large, "JPEG"), longest=400)  # decoded at a quarter
+    decode(encode(large, "JPEG", progressive=True), longest=400)  # has all coefficients at once
+    assert Watched.held == [12, 12, 12, 400 * 300, 1600 * 1200]
+
+
+def test_what_a_large_photo_took_goes_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(photo, "give_back", lambda: given_back.append(True))
+    decode(PNG)
+    assert not given_back
+    large = encode(Image.new("L", (3000, 3000)), "PNG")
+    decode(large, longest=20)
+    sentence(large[:-200], longest=20)
+    assert len(given_back) == 2
+
+
+MEASURED = """
+import sys, threading
+from explainer.fcn import photo
+
+def kilobytes(name):
+    return int(open("/proc/self/status").read().split(name)[1].split()[0])
+
+data = open(sys.argv[1], "rb").read()
+photo.ROOM = photo.Room(4_000_000)
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+before = kilobytes("VmRSS:")
+decode = lambda: photo.decode(data, longest=256)
+threads = [threading.Thread(target=decode) for _ in range(int(sys.argv[2]))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(1024 * (kilobytes("VmHWM:") - before) / 16e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("together", [1, 6])
+def test_huge_flat_photos_take_one_after_the_other_what_one_takes(
+    root: Path, tmp_path: Path, together: int
+) -> None:
+    """Bytes a pixel, of the whole process: 4 for the photo, and a little for the rest."""
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(encode(Image.new("RGBA", (4000, 4000), (200, 30, 40, 128)), "PNG"))
+    command = [sys.executable, "-c", MEASURED, str(huge), str(together)]
+    ran = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    assert float(ran.stdout) < (8 if together == 1 else 14)  # of which what malloc keeps

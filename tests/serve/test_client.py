@@ -20,7 +20,7 @@ from tests.serve.conftest import WAIT, Server, answer_for, until
 class Own:
     """The network of this machine; notes what it was given."""
 
-    device, largest_batch, passes_at_once = "mps", 2, 1
+    device, largest_batch, passes_at_once, batch_pixels = "mps", 2, 1, 40 * 50 * 9
 
     def __init__(self):
         self.passes: list[int] = []

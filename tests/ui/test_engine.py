@@ -1,5 +1,6 @@
 """The engine that all visitors share: what its start costs whom."""
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from streamlit.runtime.caching import clear_session_resource_cache
 
-from explainer.fcn.engine import Engine
+from explainer.fcn import weights
+from explainer.fcn.engine import Engine, key_of
 from explainer.fcn.segmenter import Segmenter
 from explainer.ui import engine, segment_page
 from explainer.ui.segment_page import queue_line
@@ -45,6 +47,26 @@ def test_the_first_photo_does_not_wait_for_the_choice_of_threads(monkeypatch: py
     assert engine.segment(PHOTO).result.labels[8].shape == (8, 8)
     assert tuned.wait(30)
     assert order == ["photo", "threads"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_results_are_remembered_under_the_sha256_of_the_weights():
+    shared = engine.shared()
+    sha256 = hashlib.sha256(weights.SMALL.read_bytes()).hexdigest()
+    assert shared.segment("a", PHOTO).key == key_of(PHOTO, sha256)
+    assert key_of(PHOTO, sha256) != key_of(PHOTO, "")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_without_a_record_of_the_weights_every_photo_hears_of_it(monkeypatch: pytest.MonkeyPatch):
+    def missing(path=None):
+        raise weights.WeightsError("weights.json is missing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "record", missing)
+        with pytest.raises(weights.WeightsError, match="is missing"):
+            engine.segment(PHOTO)
+    assert engine.segment(PHOTO).result.labels[8].shape == (8, 8)  # tried again
 
 
 @pytest.mark.usefixtures("fresh")

@@ -252,6 +252,25 @@ def test_the_line_says_where_and_how_long():
     assert timing_line(Shown(photo, run), 0.012) == (
         "segmented at 768×576 on cpu: decode 41 ms · forward 38 ms · draw 12 ms"
     )
+    assert timing_line(Shown(photo, run, remembered=True), 0.012) == (
+        "segmented at 768×576 on cpu: decode 41 ms · forward 38 ms, remembered · draw 12 ms"
+    )
+
+
+def test_only_an_answer_of_an_earlier_pass_is_said_to_be_remembered(visit_page, monkeypatch):
+    """The photo is queued before the page is drawn: computed by then, it is not an earlier one."""
+
+    def finished(pixels):
+        begin(pixels)
+        engine.segment(pixels)
+
+    begin = engine.begin
+    engine.shared()
+    monkeypatch.setattr(engine, "begin", finished)
+    photo = jpeg(203, 177)  # no other test's
+    first, second = (line(upload(visit_page(), "a.jpg", photo)) for _ in range(2))
+    assert "remembered" not in first
+    assert "ms, remembered · draw" in second
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)
