@@ -191,8 +191,8 @@ QUESTIONS = {
 }
 
 
+# The questions that ask whether flat stays flat.
 FLAT = ("4×4", "tent")
-"""The questions that ask whether flat stays flat."""
 
 
 def told() -> bool:

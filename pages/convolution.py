@@ -226,26 +226,31 @@ def edit(now: pictures.State, view: str, what: dict) -> None:
 
 def formula(now: pictures.State, view: str) -> None:
     """The size of the output, in symbols and with the numbers of the page."""
+    x, w, y = partial(chip, "x"), partial(chip, "w"), partial(chip, "y")
     if view == "Two layers":
-        lesson.formula(f"k′ + (k − 1)s′ = {pictures.first_composed(now)}")
+        kernel, stride = map(w, pictures.composed_sizes(now))
+        k1, k2, s1, s2 = map(w, (now.kernel, now.kernel2, now.stride, now.stride2))
+        lesson.formula(
+            f"k′ + (k − 1)s′ = {k1} + ({k2} − 1)·{s1} = {kernel}, "
+            f"stride s′·s = {s1}·{s2} = {stride}"
+        )
         return
     if view == "1×1 to 21":
         lesson.formula(
-            f"at every place: {chip('y', '21 scores')} = {chip('w', '21×3 weights')} · "
-            f"{chip('x', '3 features')}; the label is the class of the largest score"
+            f"at every place: {y('21 scores')} = {w('21×3 weights')} · {x('3 features')}; "
+            "the label is the class of the largest score"
         )
         return
     n, k, s, p, d = now.size, now.kernel, now.stride, now.padding, now.dilation
     o = pictures.output_size(now)
-    x, w, y = partial(chip, "x"), partial(chip, "w"), partial(chip, "y")
     if now.framework == "PyTorch":
         symbols = "o = ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1"
-        live = f"⌊({x(n)} + 2·{chip('p', p)} − {d}({w(k)} − 1) − 1)/{w(s)}⌋ + 1 = {y(o)}"
+        live = f"⌊({x(n)} + 2·{chip('p', p)} − {w(d)}({w(k)} − 1) − 1)/{w(s)}⌋ + 1 = {y(o)}"
     elif now.framework == "TF SAME":
         symbols, live = "o = ⌈n/s⌉", f"⌈{x(n)}/{w(s)}⌉ = {y(o)}"
     else:
         symbols = "o = ⌈(n − d(k − 1))/s⌉"
-        live = f"⌈({x(n)} − {d}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
+        live = f"⌈({x(n)} − {w(d)}({w(k)} − 1))/{w(s)}⌉ = {y(o)}"
     left = "?" if pictures.keeps_back(now) else pictures.unused(now)
     unread = f" &emsp; never read: {chip('p', left)} along an axis" if left else ""
     lesson.formula(f"{symbols} = {live}{unread}")

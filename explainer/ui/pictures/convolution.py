@@ -698,10 +698,6 @@ def _classes_code(state: State) -> list[str]:
     ]
 
 
-def first_composed(state: State) -> str:
-    """D5's rule with the numbers of the page."""
-    k = state.kernel + (state.kernel2 - 1) * state.stride
-    return (
-        f"{state.kernel} + ({state.kernel2} − 1)·{state.stride} = {k}, stride "
-        f"{state.stride}·{state.stride2} = {state.stride * state.stride2}"
-    )
+def composed_sizes(state: State) -> tuple[int, int]:
+    """Kernel and stride of both layers as one, by D5's rule."""
+    return state.kernel + (state.kernel2 - 1) * state.stride, state.stride * state.stride2

@@ -17,7 +17,7 @@ from explainer.ui.pictures.convolution import (
     VIEWS,
     State,
     build,
-    first_composed,
+    composed_sizes,
     idle,
     output_size,
     scene,
@@ -194,7 +194,7 @@ def test_the_slides_examples():
 
 def test_the_formula_of_two_layers():
     state = State(size=12, kernel=3, stride=2, kernel2=3, stride2=1)
-    assert first_composed(state) == "3 + (3 − 1)·2 = 7, stride 2·1 = 2"
+    assert composed_sizes(state) == (7, 2)
     drawn = scene(state, "Two layers")
     assert drawn.grid("both").columns == 7
     first, second = (
