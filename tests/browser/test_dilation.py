@@ -147,6 +147,7 @@ def test_the_player_goes_layer_by_layer(lesson: Page):
 
 def test_the_layers_of_a_high_stack_have_cells_of_one_size(page: Page, serve: Any):
     visit(page, serve(), "dilations=1,1,1,1,1,1,1,10&cells=40")
+    expect(cells(page, "output")).to_have_count(6)
     widths = page.locator(f"{PICTURE} .cell").evaluate_all(
         "cells => [...new Set(cells.map((cell) => cell.offsetWidth))]"
     )
