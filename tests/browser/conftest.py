@@ -30,6 +30,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from google.protobuf.message import DecodeError
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
@@ -41,6 +42,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWPORT: ViewportSize = {"width": 1280, "height": 720}
@@ -82,6 +84,7 @@ STYLED = """() => !document.querySelector(".st-key-shell_title") ||
 
 def idle(page: Page) -> None:
     """Wait until no run of the script is under way and what it sent is drawn."""
+    page.evaluate(DRAWN)  # what was just done has reached the page's state
     app = page.locator('[data-testid="stApp"]')
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)
     page.wait_for_function(STYLED)
@@ -102,6 +105,17 @@ def shows(page: Page, text: str) -> None:
     expect(line).to_have_count(1)
     expect(page.locator(f'{VIEWER}[data-ready="true"]')).to_have_count(1)
     page.evaluate(DRAWN)
+
+
+def settles(page: Page, measure: Callable[[], Any], wanted: object) -> None:
+    """Wait until what is measured on the page equals `wanted`; the last measurement tells why not.
+
+    For what no `expect` of Playwright's looks at: sizes, styles, several elements together.
+    """
+    deadline = time.monotonic() + 10
+    while (found := measure()) != wanted and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert found == wanted
 
 
 def point_at(cell: Locator) -> None:
@@ -294,9 +308,14 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Records:
-    """What a page sent and complained about since it was opened (clear the lists to start anew)."""
+    """What a page sent and complained about since it was opened (clear the lists to start anew).
+
+    `runs` counts the runs of the script that have ended. The page's own state may never show a
+    short one: React draws what has changed when it comes to it.
+    """
 
     frames: list[str | bytes] = field(default_factory=list)
+    runs: int = 0
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -308,6 +327,25 @@ class Records:
 
     def _on_websocket(self, socket: WebSocket) -> None:
         socket.on("framesent", lambda payload: self.frames.append(payload))
+        socket.on("framereceived", lambda payload: self._on_received(payload))
+
+    def _on_received(self, payload: str | bytes) -> None:
+        try:
+            message = ForwardMsg.FromString(payload) if isinstance(payload, bytes) else None
+        except DecodeError:
+            return  # not Streamlit's
+        if message and message.WhichOneof("type") == "script_finished":
+            self.runs += 1
+
+    def wait_for_run(self, page: Page, before: int) -> None:
+        """Wait until more than `before` runs have ended and what they sent is drawn."""
+        sent, deadline = len(self.frames), time.monotonic() + 60
+        while self.runs <= before:
+            if time.monotonic() > deadline:
+                news = len(self.frames) - sent
+                raise AssertionError(f"no run ended within 60 s; messages sent meanwhile: {news}")
+            page.wait_for_timeout(20)
+        idle(page)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         url = message.location.get("url", "")

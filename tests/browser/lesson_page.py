@@ -19,8 +19,10 @@ def address(lesson: str, base: str, query: str = "") -> str:
 def visit(lesson: str, page: Page, base: str, query: str = "") -> None:
     """Open a lesson on a server and wait until it stands still."""
     page.goto(address(lesson, base, query))
-    # The title is the first thing that a run draws: before it, nothing runs either.
-    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=FIRST_RESULT)
+    # A picture's code comes after the run that names it, and until then takes no key.
+    kinds = '[data-role="linked-grid"], [data-role="photo-field"]'
+    ready = page.locator(f'[data-ready="true"]:is({kinds})').first
+    expect(ready).to_be_attached(timeout=FIRST_RESULT)
     idle(page)
 
 

@@ -12,7 +12,7 @@ from explainer.ui.pictures import (
     transposed_convolution,
     unpooling,
 )
-from tests.browser.conftest import idle
+from tests.browser.conftest import idle, settles
 
 GRID = '[data-role="linked-grid"][data-ready="true"]'
 FIELD = '[data-role="photo-field"][data-ready="true"]'
@@ -41,30 +41,41 @@ def needs_no_scrolling(page: Page, picture: str) -> None:
         expect(part.first).to_be_in_viewport(ratio=1)
 
 
+def size_of(page: Page) -> list[float]:
+    """Width and height of the page's picture."""
+    box = page.locator(GRID).first.bounding_box()
+    assert box is not None
+    return [box["width"], box["height"]]
+
+
 @pytest.mark.parametrize("path", VIEWS)
 def test_every_view_is_whole_without_scrolling_and_grows_with_the_window(
-    path: str, page: Page, serve: Any
+    path: str, open_page: Any, serve: Any
 ):
+    page, records = open_page()
     page.goto(f"{serve().rstrip('/')}/{path}")
     tabs = page.locator(GRID).first.get_by_role("tab")
     expect(tabs).to_have_count(len(VIEWS[path]))
+    idle(page)
     for number, view in enumerate(VIEWS[path], start=1):
         page.set_viewport_size(SMALL)
+        before = records.runs
         page.keyboard.press(str(number))
         expect(tabs.nth(number - 1)).to_have_attribute("aria-selected", "true")
         expect(tabs.nth(number - 1)).to_contain_text(view)
-        idle(page)
+        if number > 1:  # the first is on the screen already
+            records.wait_for_run(page, before)
         needs_no_scrolling(page, GRID)
-        small = page.locator(GRID).first.bounding_box()
+        small = size_of(page)
         page.set_viewport_size(LARGE)
         expect(page.locator(GRID).first).to_have_css("--scale", "1.5")
         idle(page)
         needs_no_scrolling(page, GRID)
-        large = page.locator(GRID).first.bounding_box()
-        assert small is not None
-        assert large is not None
-        assert large["width"] / small["width"] == pytest.approx(1.5, abs=0.02)
-        assert large["height"] / small["height"] == pytest.approx(1.5, abs=0.05)
+        wanted = [
+            pytest.approx(1.5 * small[0], rel=0.014),
+            pytest.approx(1.5 * small[1], rel=0.034),
+        ]
+        settles(page, lambda: size_of(page), wanted)
 
 
 @pytest.mark.parametrize("window", [SMALL, LARGE], ids=["720", "1080"])
@@ -109,17 +120,7 @@ def expect_readable(page: Page) -> None:
     # The first line of the formula: the page stands at its top.
     line = page.locator('[data-role="formula"] > div').first
     expect(line).to_be_in_viewport(ratio=1, timeout=10_000)
-    assert page.locator(GRID).first.evaluate(FAULTS) == []
-
-
-# Counts the runs of the script that have ended: just after a click none has begun.
-COUNT_RUNS = """() => {
-  window.runs = 0;
-  const app = document.querySelector('[data-testid="stApp"]');
-  new MutationObserver(() => {
-    if (app.dataset.testScriptState === "notRunning") window.runs++;
-  }).observe(app, { attributeFilter: ["data-test-script-state"] });
-}"""
+    settles(page, lambda: page.locator(GRID).first.evaluate(FAULTS), [])
 
 
 # Whose pictures are photos or maps of their own, without cells.
@@ -127,20 +128,18 @@ WITHOUT_CELLS = {"cures", "context", "its field", "photo", "edges"}
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_every_example_is_readable_in_a_small_window(path: str, page: Page, serve: Any):
-    page.set_viewport_size(SMALL)
+def test_every_example_is_readable_in_a_small_window(path: str, open_page: Any, serve: Any):
+    page, records = open_page(viewport=SMALL)
     page.goto(f"{serve().rstrip('/')}/{path}")
     page.locator(GRID).first.wait_for()
     idle(page)
-    page.evaluate(COUNT_RUNS)
     buttons = page.locator('.st-key-presets [data-role="button-row"] button')
     names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
     assert any(name.endswith("Reset") for name in names)
     for place, name in enumerate(names):
-        before = page.evaluate("window.runs")
+        before = records.runs
         buttons.nth(place).click()
-        page.wait_for_function("before => window.runs > before", arg=before)
-        idle(page)
+        records.wait_for_run(page, before)
         assert name in WITHOUT_CELLS or page.locator(f"{GRID} .cell").count() > 0, name
         try:
             expect_readable(page)

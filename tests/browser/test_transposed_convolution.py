@@ -72,6 +72,19 @@ def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
     assert console_errors == []
 
 
+def test_of_two_keys_in_quick_succession_the_later_counts(lesson: Page):
+    # In one turn of the browser: nothing has answered the first when the second comes.
+    lesson.evaluate(
+        """() => ["2", "1"].forEach((key) => document.body.dispatchEvent(
+            new KeyboardEvent("keydown", { key, bubbles: true })))"""
+    )
+    idle(lesson)
+    tab = lesson.locator(f'{PICTURE} [role="tab"][aria-selected="true"]')
+    expect(tab).to_contain_text(VIEWS[0])
+    expect(cells(lesson, "output")).to_have_count(25)
+    expect(cells(lesson, "transposed")).to_have_count(0)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
     if view != VIEWS[0]:

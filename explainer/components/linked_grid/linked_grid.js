@@ -151,6 +151,7 @@ class Picture {
   }
 
   showTab(view) {
+    this.view = view;
     [...this.tabs.children].forEach((tab, i) => {
       mark(tab, "aria-selected", String(i === view));
       tab.tabIndex = i === view ? 0 : -1;
@@ -497,7 +498,7 @@ class Picture {
   }
 
   chooseView(view) {
-    if (!(view in this.data.views) || view === this.data.view) return;
+    if (!(view in this.data.views) || view === this.view) return;
     this.showTab(view);
     this.send("view", view);
   }
