@@ -1,5 +1,10 @@
 """The first page, "Segment a photo": `streamlit run app.py`."""
 
-from explainer.ui import segment_page
+import streamlit as st
 
-segment_page.show()
+from explainer.ui import front, segment_page
+
+if __name__ == "__main__":  # run for a visitor
+    segment_page.show()
+else:  # imported once, by `streamlit run`, to serve all of them
+    app = st.App(__file__, routes=front.routes(), lifespan=front.lifespan)

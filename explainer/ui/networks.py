@@ -134,7 +134,7 @@ def unusable(choice: Choice) -> str:
     return ""
 
 
-@st.cache_data(max_entries=32, show_spinner="Checking the files that are here")
+@st.cache_resource(max_entries=32, show_spinner="Checking the files that are here")
 def _refused(key: str, path: str, modified: int, size: int) -> str:
     """Why a checkpoint's file is refused; its checksum takes seconds, so once for a file."""
     try:

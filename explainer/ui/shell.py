@@ -1,4 +1,7 @@
-"""The frame of every page: settings, title and one sentence, the sidebar from the catalogue."""
+"""The frame of every page: settings, title and one sentence, the sidebar from the catalogue.
+
+Its style sheet, shell.css, comes with the page itself (front.py).
+"""
 
 import gc
 import threading
@@ -23,7 +26,6 @@ _SETTINGS: dict[str, object] = {
     "runner.postScriptGC": False,
     "server.maxUploadSize": MAX_MEGABYTES,
 }
-_STYLE = Path(__file__).with_name("shell.css").read_text(encoding="utf-8")
 _ICON = Path(__file__).with_name("icon.svg")
 
 
@@ -44,7 +46,6 @@ def open_page(lesson: Lesson, sentence: str | None = None) -> DeltaGenerator:
         layout="wide",
         initial_sidebar_state="collapsed",
     )
-    st.html(f"<style>{_STYLE}</style>")
     _sidebar(lesson)
     with st.container(key="shell_title", horizontal=True, vertical_alignment="bottom"):
         st.title(lesson.title, anchor=False, width="content")

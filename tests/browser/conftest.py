@@ -75,19 +75,11 @@ DRAWN = """async () => {
 }"""
 
 
-# Streamlit loads the code that inserts the page's style sheet when it first needs it. Apps that
-# show one component alone have none.
-STYLED = """() => !document.querySelector(".st-key-shell_title") ||
-    [...document.querySelectorAll("style")].some(
-        (sheet) => sheet.textContent.includes(".st-key-shell_title"))"""
-
-
 def idle(page: Page) -> None:
     """Wait until no run of the script is under way and what it sent is drawn."""
     page.evaluate(DRAWN)  # what was just done has reached the page's state
     app = page.locator('[data-testid="stApp"]')
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)
-    page.wait_for_function(STYLED)
     expect(page.locator(STALE)).to_have_count(0)
     page.evaluate(DRAWN)
 
