@@ -2,10 +2,11 @@
 
 Streamlit's own page is empty until its code has come to the browser and the first run of the
 script has answered: more than a second. The page that goes out from here shows title, sentence and
-a moving bar at once, and the network is loaded meanwhile. The style sheet of all pages comes with
-it: what follows an element of Streamlit's with a style is drawn without it first.
+a moving bar at once. The style sheet of all pages comes with it: what follows an element of
+Streamlit's with a style is drawn without it first.
 """
 
+import asyncio
 import html
 import re
 import sys
@@ -24,6 +25,10 @@ from streamlit.web.server import server_util
 
 from explainer.ui import engine
 from explainer.ui.lessons import PAGES, SEGMENT, Lesson
+
+LOAD_AFTER = 5.0
+"""Seconds after which the network is loaded though nobody has asked for it: later visitors find it
+there, and those who open a lesson first are not held up by it (more than a second on two cores)."""
 
 _FRONT = Template(Path(__file__).with_name("front.html").read_text(encoding="utf-8"))
 _STYLE = Path(__file__).with_name("shell.css").read_text(encoding="utf-8")
@@ -73,12 +78,13 @@ def page(streamlits: str, lesson: Lesson) -> str:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Load the network, and open the page as `streamlit run` does where it serves a script."""
-    engine.starting()
+    """Load the network soon, and open the page as `streamlit run` does where it serves a script."""
+    loading = asyncio.get_running_loop().call_later(LOAD_AFTER, engine.starting)
     # Another server that was given the app, such as uvicorn's own command, opens nothing.
     if Path(sys.argv[0]).resolve() == app.script_path and not config.get_option("server.headless"):
         cli_util.open_browser(server_util.get_url(_host()))
     yield
+    loading.cancel()
 
 
 def _host() -> str:

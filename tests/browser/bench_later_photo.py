@@ -11,7 +11,6 @@ import io
 import re
 import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,10 +143,8 @@ def main() -> None:
         try:
             server = servers.server()
             page = chromium.new_page(viewport=VIEWPORT)
-            began = time.perf_counter()
             page.goto(address(server))
             page.locator(f'{VIEWER}[data-ready="true"]').wait_for(timeout=120_000)
-            print(f"first result of a fresh server {time.perf_counter() - began:.2f} s")
             bare = chromium.new_page(viewport=VIEWPORT)
             bare.goto(servers(BARE))
             bare.get_by_text("Upload").first.wait_for()

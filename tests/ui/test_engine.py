@@ -1,5 +1,6 @@
 """The engine that all visitors share: what its start costs whom."""
 
+import gc
 import hashlib
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def test_the_first_photo_does_not_wait_for_the_choice_of_threads(monkeypatch: py
     assert engine.segment(PHOTO).result.labels[8].shape == (8, 8)
     assert tuned.wait(30)
     assert order == ["photo", "threads"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_garbage_is_collected_once_the_engine_is_there_and_where_it_cannot_be(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    engine.shared()
+    assert gc.isenabled()
+    engine.starting.clear()
+    monkeypatch.setitem(sys.modules, "explainer.fcn.engine", None)  # its import fails
+    with pytest.raises(ImportError):
+        engine.shared()
+    assert gc.isenabled()
 
 
 @pytest.mark.usefixtures("fresh")

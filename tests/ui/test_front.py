@@ -29,10 +29,17 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return began
 
 
-def start() -> None:
+@pytest.fixture
+def no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "get_option", {"server.headless": True}.get)
+
+
+def start(seconds: float = 0.0) -> None:
+    """The server is up for so long."""
+
     async def startup() -> None:
         async with front.lifespan(app.app):
-            pass
+            await asyncio.sleep(seconds)
 
     asyncio.run(startup())
 
@@ -95,14 +102,14 @@ def test_the_colours_are_those_of_the_theme():
         ({"server.address": "192.0.2.7", "browser.serverAddress": "fcn.example"}, "fcn.example"),
     ],
 )
-def test_the_network_is_loaded_and_the_page_opened(
+def test_the_page_is_opened(
     options: dict[str, str], host: str, started: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(config, "get_option", {"server.headless": False, **options}.get)
     monkeypatch.setattr(config, "is_manually_set", options.__contains__)
     monkeypatch.setattr(server_util, "get_url", lambda host: f"http://{host}:8501")
     start()
-    assert started == ["the network", f"http://{host}:8501"]
+    assert started == [f"http://{host}:8501"]
 
 
 @pytest.mark.parametrize("why", ["no screen", "another server"])
@@ -111,4 +118,13 @@ def test_no_page_is_opened(why: str, started: list[str], monkeypatch: pytest.Mon
     if why == "another server":
         monkeypatch.setattr(sys, "argv", ["/usr/bin/uvicorn", "app:app"])
     start()
+    assert started == []
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_the_network_is_loaded_soon(started: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(front, "LOAD_AFTER", 0.05)
+    start()
+    assert started == []
+    start(0.5)
     assert started == ["the network"]
