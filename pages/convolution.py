@@ -220,6 +220,9 @@ def edit(now: pictures.State, view: str, what: dict) -> None:
     if view == "Two layers":
         made = pictures.layers(now)
         lesson.edit(CONTROLS, what, input=made.x, kernel=made.first)
+    elif grids := pictures.channels_of(now, view):
+        what = pictures.of_stack(what, {name: grid.shape[1] for name, grid in grids.items()})
+        lesson.edit(CONTROLS, what, **{name: pictures.tall(grid) for name, grid in grids.items()})
     else:
         lesson.edit(CONTROLS, what, input=now.input, kernel=now.kernel_values)
 

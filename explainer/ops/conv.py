@@ -87,6 +87,13 @@ def conv_channels(
         SettingError: the settings are impossible, or the kernel is not for these channels.
     """
     kernel = np.asarray(kernel, np.float64)
+    if not input_shape or kernel.ndim != len(input_shape) + 1:
+        raise SettingError(
+            "kernel",
+            "must have one axis more than the input: output channels, input channels, and its own",
+            {"kernel": kernel.shape, "input": tuple(input_shape)},
+            (),
+        )
     outputs, inputs = kernel.shape[:2]
     if inputs != input_shape[0]:
         raise SettingError(

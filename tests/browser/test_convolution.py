@@ -201,6 +201,19 @@ def test_a_number_is_typed_into_two_layers(page: Page, serve: Any):
     assert cells(page, "second").all_inner_texts() == others
 
 
+def test_a_number_is_typed_into_a_channel(page: Page, serve: Any, console_errors: list):
+    visit(page, serve(), "view=Channels")
+    others = [cells(page, f"input{channel}").all_inner_texts() for channel in (1, 3)]
+    cell(page, "input2", 0, 1).dblclick()
+    page.keyboard.type("−7")
+    page.keyboard.press("Enter")
+    expect(cell(page, "input2", 0, 1)).to_have_text("−7")
+    expect(page).to_have_url(re.compile(r"x="))
+    idle(page)
+    assert [cells(page, f"input{channel}").all_inner_texts() for channel in (1, 3)] == others
+    assert console_errors == []
+
+
 def test_every_example_shows_its_picture(lesson: Page, console_errors: list):
     lesson.get_by_role("button", name="4×16").click()
     expect(cells(lesson, "matrix")).to_have_count(64)

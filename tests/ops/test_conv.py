@@ -133,6 +133,15 @@ def test_scores_of_21_classes_and_their_largest():
     assert scores.argmax(axis=0).shape == (3, 4)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (3, 3), (2, 3, 3), (1, 1, 2, 3, 3)])
+def test_kernels_of_channels_have_an_axis_more_than_the_input(shape: tuple[int, ...]):
+    with pytest.raises(SettingError, match="one axis more than the input") as caught:
+        conv_channels((2, 4, 4), np.ones(shape))
+    assert caught.value.values == {"kernel": shape, "input": (2, 4, 4)}
+    with pytest.raises(SettingError, match="one axis more"):
+        conv_channels((), np.ones(shape))
+
+
 def test_channels_must_fit():
     with pytest.raises(SettingError, match="as many as the channels of the input") as caught:
         conv_channels((2, 4, 4), np.ones((1, 3, 3, 3)))

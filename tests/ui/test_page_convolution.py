@@ -111,6 +111,28 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert not captions(app)
 
 
+@pytest.mark.parametrize(
+    ("view", "name"), [("Channels", "input2"), ("Channels", "kernel3"), ("1×1 to 21", "input1")]
+)
+def test_a_number_typed_into_a_channel_changes_that_one_alone(visit_lesson, view, name):
+    app = visit_lesson("convolution", view=view, size="4", padding="0")
+    before = grids(app)
+    assert before[name]["editable"]
+    send(app, "linked_grid", "edit", {"grid": name, "row": 1, "col": 2, "text": "7.5"})
+    after = grids(app)
+    place = before[name]["columns"] + 2
+    assert after[name]["texts"][place] == "7.5"
+    for other in [name for name in before if name[:-1] in ("input", "kernel")]:
+        expected = list(before[other]["texts"])
+        if other == name:
+            expected[place] = "7.5"
+        assert after[other]["texts"] == expected
+    assert not app.warning
+    assert not captions(app)
+    preset(app, "Reset")
+    assert not parameter(app, "x") + parameter(app, "w")
+
+
 @pytest.mark.parametrize("view", ["Window", "Matrix", "Two layers"])
 def test_a_number_typed_into_a_cell_is_shown_and_changes_no_other(visit_lesson, view):
     app = visit_lesson("convolution", view=view, size="4", stride="1")

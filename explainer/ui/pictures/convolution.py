@@ -1,6 +1,6 @@
 """The pictures of the lesson on convolution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -354,14 +354,23 @@ def edited(state: State, view: str) -> dict[str, tuple[str, list[Shape]]]:
 
     Where it has none, those of the other views: there they are of use.
     """
-    alone: dict[str, Shape] = {"x": state.shape, "w": state.kernel_values.shape}
     made = layers(state)
-    stacked: dict[str, Shape] = {"x": made.x.shape, "w": made.first.shape}
-    shown = {"Window": [alone], "Matrix": [alone], "Two layers": [stacked]}.get(
-        view, [alone, stacked]
-    )
+    alone = {"x": state.shape, "w": state.kernel_values.shape}
+    one_axis = {"x": made.x.shape, "w": made.first.shape}
+    stacked = [tall(grid).shape for grid in stacks(state)]
+    shapes: dict[str, dict[str, Shape]] = {
+        "Window": alone,
+        "Matrix": alone,
+        "Two layers": one_axis,
+        "Channels": {"x": stacked[0], "w": stacked[1]},
+        "1×1 to 21": {"x": tall(_features(state)).shape},
+    }
     texts = {"x": state.x, "w": inputs.own(state.weights, state.w)}
-    return {name: (text, [shapes[name] for shapes in shown]) for name, text in texts.items()}
+    found: dict[str, tuple[str, list[Shape]]] = {}
+    for name, text in texts.items():
+        everywhere = [here[name] for here in shapes.values() if name in here]
+        found[name] = text, [shapes[view][name]] if name in shapes[view] else everywhere
+    return found
 
 
 def two_layers(state: State) -> Scene:
@@ -421,10 +430,12 @@ def two_layers(state: State) -> Scene:
 
 # Channels
 
+CHANNELS = 3
+
 
 def channels(state: State) -> Scene:
     """Three input channels, a kernel each, and the sum over all of them."""
-    x, kernel = _stacked(state.size), channel_kernels(state)
+    x, kernel = stacks(state)
     before, after = _padding(state)
     embedding = pad(x.shape, (0, before, before), (0, after, after))
     valid = conv_channels(
@@ -437,7 +448,7 @@ def channels(state: State) -> Scene:
     drawn: dict[str, list[Grid]] = {"input": [], "kernel": []}
     cells = {"output": valid.rows.tolist()}
     terms: dict[str, list[str]] = {}
-    for c in range(3):
+    for c in range(CHANNELS):
         count = padded[c].size
         drawn["input"].append(
             Grid(
@@ -448,9 +459,13 @@ def channels(state: State) -> Scene:
                 title=f"channel {c + 1}",
                 marks=marks[c * count : (c + 1) * count],
                 origin=(before, before),
+                editable=True,
             )
         )
-        drawn["kernel"].append(grid(f"kernel{c + 1}", "kernel", kernel[c], title=f"kernel {c + 1}"))
+        title = f"kernel {c + 1}"
+        drawn["kernel"].append(
+            grid(f"kernel{c + 1}", "kernel", kernel[c], title=title, editable=True)
+        )
         for name, flat, size_ in (
             ("input", valid.cols, count),
             ("kernel", valid.taps, kernel[c].size),
@@ -464,12 +479,15 @@ def channels(state: State) -> Scene:
             )
         ]
     # What each channel adds: the input with the other channels at 0.
-    parts = np.stack([A(x * (np.arange(3) == c)[:, None, None])[0] for c in range(3)])
+    alone = np.arange(CHANNELS)[:, None, None]
+    parts = np.stack([A(x * (alone == c))[0].ravel() for c in range(CHANNELS)]).T
     terms["output"] = [
         f"{chips('y', name)} = "
         + " + ".join(chips("x", number(part)) for part in column)
         + f" = {chips('y', number(column.sum()))}: one sum from each channel"
-        for name, column in zip(names("y", y.shape).ravel(), parts.reshape(3, -1).T, strict=True)
+        for name, column in zip(
+            names("y", y.shape).ravel(), parts.reshape(CHANNELS, -1).T, strict=True
+        )
     ]
     output = grid("output", "output", y, title=f"y, the sum, {size(y.shape)}")
     w = drawn["kernel"]
@@ -483,10 +501,45 @@ def channels(state: State) -> Scene:
     )
 
 
-def channel_kernels(state: State) -> Floats:
-    """A kernel for each of three channels, (3, k, k)."""
+def stacks(state: State) -> tuple[Floats, Floats]:
+    """Three input channels (3, n, n) and a kernel for each (3, k, k), with the edited numbers."""
     shape = (state.kernel,) * 2
-    return np.stack([inputs.weights(state.weights, shape, state.seed + c) for c in range(3)])
+    kind = "ones" if state.weights == inputs.OWN else state.weights
+    kernel = np.stack([inputs.weights(kind, shape, state.seed + c) for c in range(CHANNELS)])
+    own = inputs.own(state.weights, state.w)
+    return _edited(state.x, _stacked(state.size)), _edited(own, kernel)
+
+
+def channels_of(state: State, view: str) -> dict[str, Floats]:
+    """The numbers of a view that are edited in a grid a channel, by that grid's name without it."""
+    x, kernel = stacks(state)
+    found = {"Channels": {"input": x, "kernel": kernel}, "1×1 to 21": {"input": _features(state)}}
+    return found.get(view, {})
+
+
+def tall(stack: Floats) -> Floats:
+    """Channels one below the other, (C, H, W) as (C·H, W): so they stand in the address."""
+    return stack.reshape(-1, stack.shape[-1])
+
+
+def _edited(text: str, stack: Floats) -> Floats:
+    return inputs.edited(text, tall(stack)).reshape(stack.shape)
+
+
+def of_stack(what: Mapping[str, Any], heights: Mapping[str, int]) -> dict[str, Any]:
+    """An "edit" message from one channel, such as row 0 of "input2", as one from all, one below the
+    other: row H of "input".
+
+    Args:
+        what: the browser's message, of which nothing is believed; others come back as they are.
+        heights: by the name of a grid the rows of one channel.
+    """
+    grid, row = str(what.get("grid")), what.get("row")
+    name, channel = grid[:-1], grid[-1:]
+    known = name in heights and channel in map(str, range(1, CHANNELS + 1))
+    if not (known and isinstance(row, int) and 0 <= row < heights[name]):
+        return dict(what)
+    return {**what, "grid": name, "row": (int(channel) - 1) * heights[name] + row}
 
 
 def _padding(state: State) -> tuple[int, int]:
@@ -500,12 +553,17 @@ def _padding(state: State) -> tuple[int, int]:
 
 def _stacked(side: int) -> Floats:
     """Three channels of digits, (3, side, side)."""
-    tall = inputs.digits((side + 2, side))
-    return np.stack([tall[channel : channel + side] for channel in range(3)])
+    digits = inputs.digits((side + CHANNELS - 1, side))
+    return np.stack([digits[channel : channel + side] for channel in range(CHANNELS)])
 
 
 PLACES = 3
 """Cells along an axis of the view "1×1 to 21"."""
+
+
+def _features(state: State) -> Floats:
+    """Three features at every place, (3, 3, 3), with the edited numbers."""
+    return _edited(state.x, _stacked(PLACES))
 
 
 def class_weights(state: State) -> Floats:
@@ -516,7 +574,7 @@ def class_weights(state: State) -> Floats:
 def one_by_one(state: State) -> Scene:
     """At every place three features become 21 scores by a 1×1 convolution, the largest wins."""
     side = PLACES
-    features = _stacked(side)
+    features = _features(state)
     kernel = class_weights(state)
     A = conv_channels(features.shape, kernel[:, :, None, None])
     scores = A(features).reshape(len(CLASSES), -1)
@@ -554,7 +612,8 @@ def one_by_one(state: State) -> Scene:
         ],
     }
     drawn = [
-        grid(f"input{c + 1}", "input", features[c], title=f"feature {c + 1}") for c in range(3)
+        grid(f"input{c + 1}", "input", features[c], title=f"feature {c + 1}", editable=True)
+        for c in range(CHANNELS)
     ]
     weights = _shaded("kernel", "kernel", kernel.T, "weights, 3×21")
     score_grid = _shaded("scores", "plain", scores.T, "scores, 9 places × 21 classes")
@@ -679,10 +738,11 @@ def _layers_code(state: State) -> list[str]:
 
 
 def _channels_code(state: State) -> list[str]:
+    x, kernel = stacks(state)
     return [
         *_IMPORTS,
-        _tensor("x", _stacked(state.size), "[None]  # three channels"),
-        _tensor("w", channel_kernels(state), "[None]  # a kernel for each"),
+        _tensor("x", x, "[None]  # three channels"),
+        _tensor("w", kernel, "[None]  # a kernel for each"),
         *_convolved(state, 2),
     ]
 
@@ -690,7 +750,7 @@ def _channels_code(state: State) -> list[str]:
 def _classes_code(state: State) -> list[str]:
     return [
         *_IMPORTS,
-        _tensor("x", _stacked(PLACES), "[None]  # three features at every place"),
+        _tensor("x", _features(state), "[None]  # three features at every place"),
         _tensor("w", class_weights(state), "[:, :, None, None]  # 21 classes"),
         "scores = F.conv2d(x, w)",
         "y = scores.argmax(1, keepdim=True)  # of equal scores PyTorch may name any",

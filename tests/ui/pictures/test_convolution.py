@@ -1,6 +1,7 @@
 """The pictures of the lesson on convolution, against the operations, PyTorch and the lectures."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,15 @@ from explainer.ui.pictures.convolution import (
     build,
     composed_sizes,
     idle,
+    of_stack,
     output_size,
     scene,
     snippet,
     staircase,
+    tall,
     unused,
 )
+from explainer.ui.values import written
 from tests.ui.pictures.conftest import run
 
 STATES = st.builds(
@@ -126,6 +130,50 @@ def test_the_other_views_have_lines_that_give_their_numbers(state, view):
         assert np.array_equal(labels[range(9), here], labels[range(9), y.ravel()])
     else:
         assert shown(drawn, "output") == pytest.approx(y.ravel(), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_edited_numbers_of_channels_count_in_picture_and_lines(framework: str):
+    x = np.arange(27.0).reshape(3, 3, 3)
+    w = np.array([[[1.0, 2], [3, 4]], [[0, 0], [0, 0]], [[0, 0], [0, -1.5]]])
+    state = State(size=3, kernel=2, stride=1, framework=framework, weights="own")
+    state = replace(state, x=written(tall(x).tolist()), w=written(tall(w).tolist()))
+    drawn = scene(state, "Channels")
+    assert texts(drawn, "kernel3") == ["0", "0", "0", "−1.5"]
+    y = run(snippet(state, "Channels"))["y"]
+    padding = {"PyTorch": 1, "TF VALID": 0, "TF SAME": (0, 1)}[framework]
+    padded = np.pad(x, ((0, 0), *[padding if framework == "TF SAME" else (padding,) * 2] * 2))
+    expected = F.conv2d(torch.tensor(padded)[None], torch.tensor(w)[None])
+    np.testing.assert_allclose(y.numpy(), expected.numpy())
+    assert shown(drawn, "output") == expected.ravel().tolist()
+    # Three features at 3×3 places are as many numbers.
+    assert texts(scene(state, "1×1 to 21"), "input2") == [str(number) for number in range(9, 18)]
+    features = run(snippet(state, "1×1 to 21"))["x"]
+    np.testing.assert_array_equal(features[0].numpy(), x)
+
+
+HEIGHTS = {"input": 4, "kernel": 2}
+
+
+@pytest.mark.parametrize(
+    ("grid", "row", "of_all"),
+    [
+        ("input1", 0, ("input", 0)),
+        ("input3", 3, ("input", 11)),
+        ("kernel2", 1, ("kernel", 3)),
+        # Not one that the page has sent.
+        ("input2", 4, ("input2", 4)),
+        ("input2", -1, ("input2", -1)),
+        ("input4", 0, ("input4", 0)),
+        ("input", 0, ("input", 0)),
+        ("output1", 0, ("output1", 0)),
+        ("kernel1", "0", ("kernel1", "0")),
+        (None, None, (None, None)),
+    ],
+)
+def test_a_channels_row_in_all_of_them(grid: Any, row: Any, of_all: tuple[Any, Any]):
+    found = of_stack({"grid": grid, "row": row, "col": 1, "text": "5"}, HEIGHTS)
+    assert found == {"grid": of_all[0], "row": of_all[1], "col": 1, "text": "5"}
 
 
 def test_edited_numbers_count_in_two_layers_where_they_fit():
