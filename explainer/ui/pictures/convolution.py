@@ -485,9 +485,7 @@ def channels(state: State) -> Scene:
         f"{chips('y', name)} = "
         + " + ".join(chips("x", number(part)) for part in column)
         + f" = {chips('y', number(column.sum()))}: one sum from each channel"
-        for name, column in zip(
-            names("y", y.shape).ravel(), parts.reshape(CHANNELS, -1).T, strict=True
-        )
+        for name, column in zip(names("y", y.shape).ravel(), parts, strict=True)
     ]
     output = grid("output", "output", y, title=f"y, the sum, {size(y.shape)}")
     w = drawn["kernel"]

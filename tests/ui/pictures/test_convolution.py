@@ -152,6 +152,29 @@ def test_edited_numbers_of_channels_count_in_picture_and_lines(framework: str):
     np.testing.assert_array_equal(features[0].numpy(), x)
 
 
+@settings(deadline=None, max_examples=40)
+@given(STATES)
+def test_every_output_of_channels_is_told_as_a_sum_from_each(state):
+    try:
+        drawn = scene(state, "Channels")
+    except SettingError:
+        return
+    names = run(snippet(state, "Channels"))
+    x, w = names["x"], names["w"]
+    padding = state.padding if state.framework == "PyTorch" else 0  # the lines have padded x
+    parts = [
+        F.conv2d(x[:, c : c + 1], w[:, c : c + 1], None, state.stride, padding, state.dilation)
+        for c in range(3)
+    ]
+    for place, told in enumerate(drawn.terms["output"]):
+        each = [number(part.ravel()[place].item()) for part in parts]
+        total = texts(drawn, "output")[place]
+        assert told.partition(" = ")[2] == (
+            " + ".join(f"{{x:{part}}}" for part in each)
+            + f" = {{y:{total}}}: one sum from each channel"
+        )
+
+
 HEIGHTS = {"input": 4, "kernel": 2}
 
 
