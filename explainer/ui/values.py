@@ -8,8 +8,8 @@ import re
 
 Rows = list[list[float]]
 
-LONGEST = 800
-"""Letters that a grid in the address may have."""
+LONGEST = 1000
+"""Letters that a grid in the address may have: three channels of 12×12 digits, and some more."""
 
 LARGEST = 9999.0
 

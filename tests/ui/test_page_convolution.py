@@ -133,6 +133,13 @@ def test_a_number_typed_into_a_channel_changes_that_one_alone(visit_lesson, view
     assert not parameter(app, "x") + parameter(app, "w")
 
 
+def test_the_largest_channels_are_edited_too(visit_lesson):
+    app = visit_lesson("convolution", view="Channels", size="12", padding="0")
+    send(app, "linked_grid", "edit", {"grid": "input3", "row": 11, "col": 11, "text": "−7.5"})
+    assert grids(app)["input3"]["texts"][-1] == "−7.5"
+    assert not app.toast
+
+
 @pytest.mark.parametrize("view", ["Window", "Matrix", "Two layers"])
 def test_a_number_typed_into_a_cell_is_shown_and_changes_no_other(visit_lesson, view):
     app = visit_lesson("convolution", view=view, size="4", stride="1")
