@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.delta_generator import DeltaGenerator
 
+from explainer.fcn.room import give_back
 from explainer.ui.lessons import OVERVIEW, Lesson, sections
 from explainer.ui.uploads import MAX_MEGABYTES, expect_broken_uploads, keep_in_memory
 
@@ -77,7 +78,7 @@ def _entry(lesson: Lesson, here: Lesson) -> None:
 
 
 class Collector:
-    """Runs Python's garbage collector now and then.
+    """Runs Python's garbage collector now and then, and gives the system back what is free then.
 
     Streamlit's own collection after every rerun is switched off: with PyTorch loaded it takes
     longer than most reruns. Photos are large, though, so pages ask for one after using them.
@@ -95,6 +96,7 @@ class Collector:
                 return False
             self._last = time.monotonic()
         gc.collect()
+        give_back()
         return True
 
 

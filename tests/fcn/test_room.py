@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from explainer.fcn.room import Room
+from explainer.bench.machine import resident
+from explainer.fcn.room import Room, give_back
 
 WAIT = 10.0
 
@@ -71,3 +72,15 @@ def test_who_is_interrupted_while_waiting_holds_nobody_up(monkeypatch: pytest.Mo
             pass
     with room.hold(1):
         pass
+
+
+@pytest.mark.skipif(resident() is None, reason="the system does not tell")
+def test_what_is_free_goes_back_to_the_system():
+    kept = [bytes(1_000) for _ in range(200_000)]
+    del kept[:-1]  # the last one keeps the allocator from giving back the rest by itself
+    before = resident()
+    give_back()
+    after = resident()
+    assert before is not None
+    assert after is not None
+    assert before - after > 150
