@@ -3,8 +3,8 @@
 Fixtures: `serve("app.py", photo="cat")` starts a server for a script once and returns the address;
 `serve.fresh(...)` starts a new one for this test alone; `page` is Chromium at 1280x720;
 `open_page(...)` opens further visitors; `ws_frames` holds every WebSocket frame the page sent;
-`console_errors` holds what the browser complained about. A traceback in a server's log fails the
-test that caused it.
+`console_errors` holds what the browser complained about; `line` holds the server's answers back.
+A traceback in a server's log fails the test that caused it.
 
 While a script runs, Streamlit may show an element twice: as it was (stale), and as it is now. An
 `expect` on a locator that matches both fails at once, so wait with `shows` and `idle`, which the
@@ -39,6 +39,7 @@ from playwright.sync_api import (
     Page,
     ViewportSize,
     WebSocket,
+    WebSocketRoute,
     expect,
     sync_playwright,
 )
@@ -298,6 +299,15 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def ends_run(payload: str | bytes) -> bool:
+    """Whether a message of the server's tells that a run of the script has ended."""
+    try:
+        message = ForwardMsg.FromString(payload) if isinstance(payload, bytes) else None
+    except DecodeError:
+        return False  # not Streamlit's
+    return message is not None and message.WhichOneof("type") == "script_finished"
+
+
 @dataclass
 class Records:
     """What a page sent and complained about since it was opened (clear the lists to start anew).
@@ -322,12 +332,7 @@ class Records:
         socket.on("framereceived", lambda payload: self._on_received(payload))
 
     def _on_received(self, payload: str | bytes) -> None:
-        try:
-            message = ForwardMsg.FromString(payload) if isinstance(payload, bytes) else None
-        except DecodeError:
-            return  # not Streamlit's
-        if message and message.WhichOneof("type") == "script_finished":
-            self.runs += 1
+        self.runs += ends_run(payload)
 
     def wait_for_run(self, page: Page, before: int) -> None:
         """Wait until more than `before` runs have ended and what they sent is drawn."""
@@ -392,3 +397,40 @@ def console_errors(_visit: tuple[Page, Records]) -> list[str]:
 def requests(_visit: tuple[Page, Records]) -> list[str]:
     """The address of every request that `page` has made."""
     return _visit[1].requests
+
+
+@dataclass
+class Line:
+    """The connection between page and server, on which the server's answers can be held back."""
+
+    held: bool = False
+    waiting: list[str | bytes] = field(default_factory=list)
+    _page_side: WebSocketRoute | None = None
+
+    def connect(self, page_side: WebSocketRoute) -> None:
+        self._page_side = page_side
+        page_side.connect_to_server().on_message(self._pass)
+
+    def _pass(self, message: str | bytes) -> None:
+        if self.held:
+            self.waiting.append(message)
+        else:
+            self.send(message)
+
+    def send(self, message: str | bytes) -> None:
+        """Give the page one of the server's messages."""
+        assert self._page_side is not None
+        self._page_side.send(message)
+
+    def release(self) -> None:
+        while self.waiting:  # more may come meanwhile, and has to wait for its turn
+            self.send(self.waiting.pop(0))
+        self.held = False
+
+
+@pytest.fixture
+def line(page: Page) -> Line:
+    """To be asked for before the page is opened."""
+    line = Line()
+    page.route_web_socket("**/_stcore/stream", line.connect)
+    return line

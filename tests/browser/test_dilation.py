@@ -12,16 +12,17 @@ from explainer.ops import layer_maps, reached
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures.dilation import State
 from tests.browser import lesson_page
-from tests.browser.lesson_page import PICTURE, READY, active, cell, cells, point
+from tests.browser.conftest import DRAWN, Line, ends_run, idle, settles
+from tests.browser.lesson_page import PICTURE, READY, Cells, cell, cells, lit, point
 
 visit = partial(lesson_page.visit, "dilation")
 
 GUESS = f".st-key-guess {READY}"
 
 
-def columns(page: Page, grid: str) -> set[int]:
+def columns(lights: dict[str, Cells], grid: str) -> set[int]:
     """The columns of the lit cells of a row."""
-    return {column for _, column in active(page, grid)}
+    return {column for _, column in lights.get(grid, set())}
 
 
 @pytest.fixture
@@ -54,9 +55,9 @@ def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_erro
     expected = pictures.kernel(State(dilation=3)).grid("output").texts
     assert cells(page, "output").all_inner_texts() == list(expected)
     expect(page).to_have_url(re.compile(r"dilation=3"))
-    point(page, "output", 2, 1)
+    lights = point(page, "output", 2, 1)
     A = pictures.built(State(dilation=3))
-    assert columns(page, "input") == {link.input[1] for link in A.reads((2, 1))}
+    assert columns(lights, "input") == {link.input[1] for link in A.reads((2, 1))}
     assert console_errors == []
 
 
@@ -72,12 +73,11 @@ def test_a_layer_is_edited_with_the_keyboard(lesson: Page):
 def test_a_unit_lights_exactly_the_cells_that_it_reads(lesson: Page):
     maps = layer_maps(pictures.layers((2, 2, 4), 3), 19)
     for unit in range(3):
-        point(lesson, "output", 0, unit)
-        assert columns(lesson, "input") == set(np.flatnonzero(reached(maps, unit)))
-        assert columns(lesson, "h1") == set(np.flatnonzero(reached(maps[1:], unit)))
-        assert columns(lesson, "h2") == set(np.flatnonzero(reached(maps[2:], unit)))
-    point(lesson, "input", 0, 3)
-    assert columns(lesson, "output") == {1}
+        lights = point(lesson, "output", 0, unit)
+        assert columns(lights, "input") == set(np.flatnonzero(reached(maps, unit)))
+        assert columns(lights, "h1") == set(np.flatnonzero(reached(maps[1:], unit)))
+        assert columns(lights, "h2") == set(np.flatnonzero(reached(maps[2:], unit)))
+    assert columns(point(lesson, "input", 0, 3), "output") == {1}
 
 
 def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
@@ -92,8 +92,8 @@ def test_the_student_clicks_the_cells_and_then_sees(page: Page, serve: Any, cons
     visit(page, serve(), "dilations=2,2,2&cells=15&pin=output:0,1")
     expect(cells(page, "output")).to_have_count(3)
     assert not "".join(cells(page, "input").all_inner_texts())
-    point(page, "output", 0, 1)
-    assert columns(page, "input") == set(), "the question asks which it reads"
+    lights = point(page, "output", 0, 1)
+    assert columns(lights, "input") == set(), "the question asks which it reads"
     guess = cells(page, pictures.GUESS_GRID, GUESS)
     expect(guess).to_have_count(13)
     reveal = page.get_by_role("button", name="Reveal").first
@@ -106,9 +106,29 @@ def test_the_student_clicks_the_cells_and_then_sees(page: Page, serve: Any, cons
     expect(page.get_by_text("You found 2 of them, and marked 1").first).to_be_visible()
     expect(cells(page, "output")).to_have_count(1)
     expect(page).to_have_url(re.compile(r"pin=output"))
-    assert guess.all_inner_texts() == list("1030607060301")
-    assert columns(page, "input") == {0, 2, 4, 6, 8, 10, 12}
+    expect(guess).to_have_text(list("1030607060301"))
+    assert columns(lit(page), "input") == {0, 2, 4, 6, 8, 10, 12}
     assert console_errors == []
+
+
+def test_a_late_answer_takes_no_mark_back(page: Page, serve: Any, line: Line):
+    visit(page, serve(), "dilations=2,2,2&cells=15&pin=output:0,1")
+    marked = page.locator(f"{GUESS} [data-marked]")
+    line.held = True
+    cell(page, pictures.GUESS_GRID, 0, 0, GUESS).click()
+    expect(marked).to_have_count(1)
+    settles(page, lambda: any(map(ends_run, line.waiting)), wanted=True)
+    answer, line.waiting = line.waiting, []
+    cell(page, pictures.GUESS_GRID, 0, 2, GUESS).click()
+    expect(marked).to_have_count(2)
+    for message in answer:
+        line.send(message)
+    expect(page.get_by_role("button", name="Reveal").first).to_be_enabled()  # it has come
+    page.evaluate(DRAWN)
+    expect(marked).to_have_count(2)
+    line.release()
+    idle(page)
+    expect(marked).to_have_count(2)
 
 
 def test_the_keyboard_alone_is_enough(lesson: Page):
@@ -116,7 +136,7 @@ def test_the_keyboard_alone_is_enough(lesson: Page):
     cell(lesson, "output", 0, 0).focus()
     lesson.keyboard.press("ArrowRight")
     expect(cell(lesson, "output", 0, 1)).to_have_attribute("data-active", "self")
-    assert columns(lesson, "input") == set(np.flatnonzero(reached(maps, 1)))
+    assert columns(lit(lesson), "input") == set(np.flatnonzero(reached(maps, 1)))
     lesson.keyboard.press("ArrowLeft")
     lesson.keyboard.press("Enter")
     expect(lesson).to_have_url(re.compile(r"pin=output"))
@@ -141,8 +161,8 @@ def test_the_player_goes_layer_by_layer(lesson: Page):
         forward.click()
         strip = lesson.locator(f"{PICTURE} .strip")
         expect(strip).to_contain_text(f"{wide} cells, {holes} of them holes")
-    assert columns(lesson, "input") == {1, 3, 5, 7, 9, 11, 13, 15, 17}
-    assert columns(lesson, "output") == {1}
+    assert columns(lit(lesson), "input") == {1, 3, 5, 7, 9, 11, 13, 15, 17}
+    assert columns(lit(lesson), "output") == {1}
 
 
 def test_the_layers_of_a_high_stack_have_cells_of_one_size(page: Page, serve: Any):
@@ -166,6 +186,6 @@ def test_photos_open_by_link(
     images = page.locator(f'[data-role="{role}"] img')
     expect(images).to_have_count(pictures_)
     loaded = "all => all.every(one => one.complete && one.naturalWidth > 30)"
-    assert images.evaluate_all(loaded)
+    settles(page, lambda: images.evaluate_all(loaded), wanted=True)
     expect(page.get_by_role("button", name="Reveal").first).to_be_visible()
     assert console_errors == []

@@ -1,15 +1,13 @@
 """Pictures sent ahead, in a real browser: they follow a slider before the server answers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Locator, Page, expect
 
 from explainer.ui.pictures.convolution import State, scene
-from tests.browser.conftest import Servers, idle
+from tests.browser.conftest import Line, Servers, idle, settles
 from tests.browser.lesson_page import PICTURE, address, cells
 
 FORMULA = '[data-role="formula"]'
@@ -32,29 +30,6 @@ _WATCH = """root => {
 }"""
 
 
-@dataclass
-class Line:
-    """The connection between page and server, on which the server's answers can be held back."""
-
-    held: bool = False
-    waiting: list[Callable[[], None]] = field(default_factory=list)
-
-    def connect(self, page_side: WebSocketRoute) -> None:
-        server_side = page_side.connect_to_server()
-        server_side.on_message(lambda message: self._pass(lambda: page_side.send(message)))
-
-    def _pass(self, send: Callable[[], None]) -> None:
-        if self.held:
-            self.waiting.append(send)
-        else:
-            send()
-
-    def release(self) -> None:
-        while self.waiting:  # more may come meanwhile, and has to wait for its turn
-            self.waiting.pop(0)()
-        self.held = False
-
-
 @pytest.fixture
 def patient(serve: Servers, tmp_path: Path) -> str:
     """A server that sends what these tests need ahead, however slow this machine is."""
@@ -63,13 +38,6 @@ def patient(serve: Servers, tmp_path: Path) -> str:
     )
     (tmp_path / "sitecustomize.py").write_text(raise_limits)
     return serve.fresh(path=tmp_path).url
-
-
-@pytest.fixture
-def line(page: Page) -> Line:
-    line = Line()
-    page.route_web_socket("**/_stcore/stream", line.connect)
-    return line
 
 
 def outputs(size: int, **more: Any) -> list[str]:
@@ -106,7 +74,8 @@ def test_the_picture_changes_before_the_server_has_answered(
     expect(cells(page, "output")).to_have_text(outputs(5, stride=1))
     slider(page, "kernel k").press("ArrowLeft")
     expect(cells(page, "output")).to_have_text(outputs(5, stride=1, kernel=2))
-    assert line.waiting  # the answers, which are still on their way
+    # The answers come later than the pictures, and are held.
+    settles(page, lambda: bool(line.waiting), wanted=True)
     assert page.locator(FORMULA).inner_text() == formula
     version = page.locator(PICTURE).get_attribute("data-version")
     line.release()
@@ -140,9 +109,10 @@ def test_an_answer_that_the_slider_has_passed_does_not_take_the_picture_back(
     for size in (7, 8):
         slider(page, "size n").press("ArrowRight")
         expect(cells(page, "output")).to_have_text(outputs(size))
+    settles(page, lambda: bool(line.waiting), wanted=True)
     # The answers come one after the other, first that for 7.
     while line.waiting:
-        line.waiting.pop(0)()
+        line.send(line.waiting.pop(0))
         page.wait_for_timeout(5)
     line.release()
     answered(page, "8 + 2")
@@ -165,6 +135,7 @@ def test_the_picture_follows_a_slider_that_is_dragged(
     page.mouse.down()
     page.mouse.move(x - 30, y, steps=3)
     expect(slider(page, "size n")).not_to_have_value("6")
+    idle(page)  # the last of the moves has reached the slider too
     size = int(slider(page, "size n").input_value())
     expect(cells(page, "output")).to_have_text(outputs(size))
     assert not ws_frames
@@ -178,9 +149,11 @@ def test_an_example_that_moves_sliders_shows_only_what_the_server_draws(page: Pa
     opened(page, serve(), "size=6&stride=1")
     slider(page, "size n").press("ArrowLeft")
     answered(page, "5 + 2")
+    expect(cells(page, "output")).to_have_text(outputs(5, stride=1))
     page.locator(PICTURE).evaluate(_RECORD)
     page.get_by_role("button", name="stride 2", exact=True).click()
     answered(page, "/2⌋")
+    expect(cells(page, "output")).to_have_text(outputs(4, stride=2))
     assert len(set(page.evaluate("window.shown"))) == 1
 
 

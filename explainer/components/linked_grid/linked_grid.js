@@ -33,6 +33,7 @@ class Picture {
     this.pin = ""; // as in the address: "grid:row,col"
     this.pinBefore = ""; // before the last click
     this.guesses = new Map(); // sets of cells by grid
+    this.answersOf = { pin: new Answered(), mark: new Answered() };
     this.lit = new Map(); // sets of cells by grid
     this.active = null;
     this.lowest = 0; // pixels
@@ -119,15 +120,12 @@ class Picture {
     return cell >= 0 && cell < (this.views.get(name)?.cells.length ?? 0);
   }
 
-  /** Python's pin counts when it changes; until then the one that was just set here. */
   takePin(pin) {
-    if (pin !== this.pythonsPin) this.pin = pin;
-    this.pythonsPin = pin;
+    if (this.answersOf.pin.isNews(pin, this.pin)) this.pin = pin;
   }
 
   takeGuesses(marks) {
-    if (marks === this.pythonsMarks) return;
-    this.pythonsMarks = marks;
+    if (!this.answersOf.mark.isNews(marks, this.guessText())) return;
     this.guesses.clear();
     for (const part of marks.split(";").filter(Boolean)) {
       const at = part.lastIndexOf(":");
@@ -484,7 +482,7 @@ class Picture {
     if (pin === this.pin) return;
     this.pin = pin;
     this.refresh();
-    this.send("pin", pin);
+    this.tell("pin", pin);
   }
 
   toggleGuess({ name, cell }) {
@@ -492,9 +490,20 @@ class Picture {
     if (!cells.delete(cell)) cells.add(cell);
     this.guesses.set(name, cells);
     this.views.get(name).showGuesses(cells);
+    this.tell("mark", this.guessText());
+  }
+
+  /** The predictions as Python has them. */
+  guessText() {
     const grids = [...this.guesses].filter(([, some]) => some.size);
     const text = ([grid, some]) => `${grid}:${[...some].sort((a, b) => a - b).join()}`;
-    this.send("mark", grids.map(text).join(";"));
+    return grids.map(text).join(";");
+  }
+
+  /** Send what Python will answer with the same text. */
+  tell(event, text) {
+    this.answersOf[event].sent.add(text);
+    this.send(event, text);
   }
 
   chooseView(view) {
@@ -792,5 +801,22 @@ class Picture {
     if (view < 0 || view >= this.data.views.length) return false;
     this.chooseView(view);
     return true;
+  }
+}
+
+/** Which of Python's answers say more than that it has heard of what was chosen here. */
+class Answered {
+  constructor() {
+    this.sent = new Set();
+    this.last = null;
+  }
+
+  /** Python's value counts when it changes, unless it answers a click that others have followed. */
+  isNews(value, now) {
+    if (value === this.last) return false;
+    this.last = value;
+    if (value !== now && this.sent.has(value)) return false;
+    this.sent.clear();
+    return value !== now;
   }
 }
