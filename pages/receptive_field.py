@@ -171,7 +171,7 @@ def take(changed: pictures.Layers, **more: str) -> None:
     if pictures.readable(text):
         CONTROLS.set(layers=text, **more)
     else:
-        st.toast("That stack would be too long for the link.", icon=":material/edit_off:")
+        lesson.refuse("That stack would be too long for the link.")
 
 
 def on_place() -> None:
@@ -194,9 +194,8 @@ def on_edit() -> None:
     typed = str(what("edit").get("text"))[:8]
     if not (typed.isascii() and typed.isdecimal() and pictures.fits(name, int(typed))):
         low, high = pictures.LIMITS[name]
-        st.toast(
-            f"The {name} must be a whole number from {low} to {high}, so it stays as it was.",
-            icon=":material/edit_off:",
+        lesson.refuse(
+            f"The {name} must be a whole number from {low} to {high}, so it stays as it was."
         )
         return
     take(pictures.with_number(now, row, name, int(typed)))

@@ -112,11 +112,25 @@ def live(
     def part() -> None:
         with crowd.one_more():
             controls.refresh()
+            _say_why_not()
             body()
             if scene is not None:
                 send_ahead(controls, PICTURE, data)
 
     part()
+
+
+_REFUSAL = "refusal"
+
+
+def refuse(why: str) -> None:
+    """Tell the visitor why something stays as it was; for callbacks, in which nothing is drawn."""
+    st.session_state[_REFUSAL] = why
+
+
+def _say_why_not() -> None:
+    if why := st.session_state.pop(_REFUSAL, ""):
+        st.toast(why, icon=":material/edit_off:")
 
 
 class Crowd:
@@ -452,10 +466,7 @@ def edit(controls: Controls, what: Any, **grids: NDArray) -> None:
         return
     text = inputs.with_cell(cells, row, column, value)
     if not controls.takes(EDITED[name], text):
-        st.toast(
-            "So many long numbers do not fit into a link, so the cell stays as it was.",
-            icon=":material/edit_off:",
-        )
+        refuse("So many long numbers do not fit into a link, so the cell stays as it was.")
         return
     own = {"weights": inputs.OWN} if name == "kernel" else {}
     controls.set(**{EDITED[name]: text}, **own)
@@ -482,10 +493,7 @@ def typed(what: Any) -> tuple[int, int, float] | None:
     if not (isinstance(row, int) and isinstance(column, int)):
         return None
     if value is None:
-        st.toast(
-            f"A cell takes {ACCEPTED}, such as −0.25, so this one stays as it was.",
-            icon=":material/edit_off:",
-        )
+        refuse(f"A cell takes {ACCEPTED}, such as −0.25, so this one stays as it was.")
         return None
     return row, column, value
 

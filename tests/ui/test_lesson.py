@@ -170,11 +170,15 @@ def edited_page() -> None:
     grids = {"input": np.array([[1.0, 2, 3], [4, 5, 6]]), "kernel": np.ones(2)}
     if st.session_state.get("long"):
         grids["input"] = np.full((12, 12), -1234.5678)
-    st.button(
-        "edit",
-        on_click=lambda: lesson.edit(controls, st.session_state["what"], **grids),
-    )
-    st.text(repr((controls["x"], controls["w"], controls["weights"])))
+
+    def body() -> None:
+        st.button(
+            "edit",
+            on_click=lambda: lesson.edit(controls, st.session_state["what"], **grids),
+        )
+        st.text(repr((controls["x"], controls["w"], controls["weights"])))
+
+    lesson.live(controls, body)
 
 
 def after_edit(what: dict, long: bool = False) -> tuple[tuple[str, str, str], str]:

@@ -140,6 +140,16 @@ def test_the_largest_channels_are_edited_too(visit_lesson):
     assert not app.toast
 
 
+def test_what_is_no_number_leaves_the_cell_and_says_so_once(visit_lesson):
+    app = visit_lesson("convolution")
+    before = grids(app)["input"]["texts"]
+    send(app, "linked_grid", "edit", {"grid": "input", "row": 0, "col": 1, "text": "much"})
+    assert "stays as it was" in app.toast[0].value
+    assert grids(app)["input"]["texts"] == before
+    app.run()
+    assert not app.toast
+
+
 @pytest.mark.parametrize("view", ["Window", "Matrix", "Two layers"])
 def test_a_number_typed_into_a_cell_is_shown_and_changes_no_other(visit_lesson, view):
     app = visit_lesson("convolution", view=view, size="4", stride="1")
