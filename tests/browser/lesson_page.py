@@ -46,12 +46,13 @@ def lit(page: Page) -> dict[str, Cells]:
     return found
 
 
-def active(page: Page, grid: str) -> Cells:
-    """The lit cells of a grid."""
-    return lit(page).get(grid, set())
-
-
 def point(page: Page, grid: str, row: int, col: int) -> dict[str, Cells]:
     """Point at a cell; the cells that are lit then, by grid."""
-    point_at(cell(page, grid, row, col))
-    return lit(page)
+    target = cell(page, grid, row, col)
+    for _ in range(5):
+        point_at(target)
+        found = lit(page)
+        # Unless the page has moved under the pointer after all, these are the cell's.
+        if target.get_attribute("data-active") == "self":
+            return found
+    raise AssertionError(f"the pointer does not stay on row {row}, column {col} of {grid}")

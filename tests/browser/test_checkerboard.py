@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from explainer.ops import transposed_conv
 from explainer.ui.pictures.checkerboard import State
 from tests.browser import lesson_page
-from tests.browser.lesson_page import PICTURE, active, cell, cells, point
+from tests.browser.conftest import idle, settles
+from tests.browser.lesson_page import PICTURE, cell, cells, point
 
 visit = partial(lesson_page.visit, "checkerboard")
 
@@ -56,33 +57,33 @@ def test_layers_stack(lesson: Page):
     expect(cells(lesson, "layer1")).to_have_count(81)
     expect(cells(lesson, "output")).to_have_count(19 * 19)
     # Later layers light what they read, and on through to the input.
-    point(lesson, "output", 8, 8)
-    assert active(lesson, "layer1") == {(3, 3), (3, 4), (4, 3), (4, 4)}
-    assert active(lesson, "input")
+    lights = point(lesson, "output", 8, 8)
+    assert lights["layer1"] == {(3, 3), (3, 4), (4, 3), (4, 4)}
+    assert lights["input"]
 
 
 @pytest.mark.parametrize("target", [(2, 2), (3, 3), (8, 0)])
 def test_an_output_lights_the_taps_that_land_there(lesson: Page, target: tuple[int, int]):
-    point(lesson, "output", *target)
+    lights = point(lesson, "output", *target)
     links = A.reads(target)
-    assert active(lesson, "input") == {link.input for link in links}
-    assert active(lesson, "kernel") == {link.tap for link in links}
+    assert lights["input"] == {link.input for link in links}
+    assert lights["kernel"] == {link.tap for link in links}
 
 
 def test_an_input_lights_its_copy(lesson: Page):
     for target in ((0, 0), (2, 3)):
-        point(lesson, "input", *target)
-        assert active(lesson, "output") == {link.output for link in A.reaches(target)}
+        lights = point(lesson, "input", *target)
+        assert lights["output"] == {link.output for link in A.reaches(target)}
 
 
 def test_a_phase_lights_its_taps_and_its_cells(page: Page, serve: Any):
     visit(page, serve(), "view=Phases&weights=tent")
     expect(cells(page, "sums")).to_have_count(4)
     assert cells(page, "sums").all_inner_texts() == ["1"] * 4
-    point(page, "sums", 0, 1)
-    assert active(page, "kernel") == {(0, 1), (2, 1)}
+    lights = point(page, "sums", 0, 1)
+    assert lights["kernel"] == {(0, 1), (2, 1)}
     rows, columns = range(2, 8, 2), range(1, 8, 2)
-    assert active(page, "output") == {(row, col) for row in rows for col in columns}
+    assert lights["output"] == {(row, col) for row in rows for col in columns}
 
 
 def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
@@ -95,6 +96,7 @@ def test_hovering_sends_nothing(lesson: Page, ws_frames: list):
 def test_copies_are_stamped_one_after_the_other(lesson: Page, ws_frames: list):
     lesson.get_by_role("button", name="overlap in 1-D").click()
     expect(cells(lesson, "output")).to_have_count(17)
+    idle(lesson)
     sent = len(ws_frames)
     forward = lesson.get_by_role("button", name="step forward").first
     forward.click()
@@ -138,6 +140,8 @@ def test_the_photos_show_every_pixel_in_whole_pixels(page: Page, serve: Any):
     visit(page, serve(), "view=Cures&weights=noisy")
     photos = page.locator('[data-role="cures"] img')
     expect(photos.nth(5)).to_be_visible()
+    loaded = "all => all.every(one => one.complete && one.naturalWidth > 0)"
+    settles(page, lambda: photos.evaluate_all(loaded), wanted=True)
     for place, pixels in enumerate([48] + [96] * 5):
         box = photos.nth(place).bounding_box()
         assert box is not None

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from explainer.ui.pictures.convolution import State, build
 from explainer.ui.pictures.parts import embedding_of
 from tests.browser import lesson_page
-from tests.browser.conftest import idle, point_at
-from tests.browser.lesson_page import active, cell, cells, point
+from tests.browser.conftest import idle
+from tests.browser.lesson_page import cell, cells, point
 
 visit = partial(lesson_page.visit, "convolution")
 
@@ -50,10 +50,10 @@ def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
 def test_an_output_lights_what_it_reads(lesson: Page, target: tuple[int, int]):
     A = build(State())
     valid, embedding = embedding_of(A)
-    point_at(cell(lesson, "output", *target))
+    lights = point(lesson, "output", *target)
     expected = {(link.input[0] - 1, link.input[1] - 1) for link in valid.reads(target)}
-    assert active(lesson, "input") == expected
-    assert len(active(lesson, "kernel")) == 9
+    assert lights["input"] == expected
+    assert len(lights["kernel"]) == 9
     assert embedding.output_shape == (7, 7)
 
 
@@ -87,17 +87,17 @@ def test_an_output_lights_its_row_of_the_matrix(
 def test_an_input_lights_the_outputs_that_read_it(lesson: Page):
     A = build(State())
     for target in ((0, 0), (1, 1), (2, 3)):
-        point_at(cell(lesson, "input", *target))
-        assert active(lesson, "output") == {link.output for link in A.reaches(target)}
+        lights = point(lesson, "input", *target)
+        assert lights["output"] == {link.output for link in A.reaches(target)}
 
 
 def test_a_weight_lights_every_pair(lesson: Page):
     A = build(State())
-    point_at(cell(lesson, "kernel", 0, 0))
+    lights = point(lesson, "kernel", 0, 0)
     valid, _ = embedding_of(A)
     links = valid.joined_by((0, 0))
-    assert active(lesson, "output") == {link.output for link in links}
-    assert active(lesson, "input") == {(link.input[0] - 1, link.input[1] - 1) for link in links}
+    assert lights["output"] == {link.output for link in links}
+    assert lights["input"] == {(link.input[0] - 1, link.input[1] - 1) for link in links}
 
 
 def test_hovering_sends_nothing(lesson: Page, ws_frames: list):

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -27,6 +28,8 @@ def test_the_sidebar_leads_everywhere_within_the_session(lesson: Page, console_e
     lesson.get_by_role("slider", name="size n").focus()
     lesson.keyboard.press("ArrowRight")
     expect(lesson).to_have_url(re.compile("size=6"))
+    # The browser writes the address; what the server has answered it also remembers.
+    expect(lesson.locator('[data-role="formula"]').first).to_contain_text("6 + 2")
     lesson.get_by_test_id("stExpandSidebarButton").click()
     sockets: list[str] = []
     lesson.on("websocket", lambda socket: sockets.append(socket.url))
@@ -87,6 +90,7 @@ def test_an_example_tells_what_it_is_and_keeps_the_focus(lesson: Page, console_e
     example.focus()
     lesson.keyboard.press("Enter")
     expect(lesson).to_have_url(re.compile("view=Matrix"))
+    idle(lesson)
     expect(example).to_be_focused()
     last = lesson.get_by_role("button", name="two layers", exact=True)
     last.hover()
@@ -96,7 +100,9 @@ def test_an_example_tells_what_it_is_and_keeps_the_focus(lesson: Page, console_e
     assert not console_errors
 
 
-def test_what_an_example_sets_behind_all_settings_stays(lesson: Page, console_errors: list):
+def test_what_an_example_sets_behind_all_settings_stays(open_page: Any, serve: Servers):
+    lesson, records = open_page()
+    visit("convolution", lesson, serve(), "stride=1")
     second = lesson.locator('[data-grid="input"][role="gridcell"]').nth(8)
     settings = lesson.get_by_role("button", name="All settings")
     letters = lesson.get_by_role("switch", name="Letters").or_(
@@ -109,13 +115,16 @@ def test_what_an_example_sets_behind_all_settings_stays(lesson: Page, console_er
     lesson.get_by_role("button", name="letters", exact=True).click()
     expect(second).to_have_text("i")
     idle(lesson)
+    before = records.runs
     lesson.get_by_role("slider", name="size n").focus()
     lesson.keyboard.press("ArrowLeft")
     expect(lesson).to_have_url(re.compile("letters=true.*size=4"))
-    idle(lesson)
+    records.wait_for_run(lesson, before)  # the browser writes the address, before any answer
     expect(second).to_have_text("i")
     # What the visitor changes in there counts, when it is closed too.
+    before = records.runs
     settings.click()
+    records.wait_for_run(lesson, before)  # until then the server takes it for closed
     expect(letters.first).to_be_checked()
     lesson.get_by_text("Letters", exact=True).click()
     expect(second).to_have_text(re.compile(r"\d"))
@@ -126,7 +135,7 @@ def test_what_an_example_sets_behind_all_settings_stays(lesson: Page, console_er
     expect(lesson).not_to_have_url(re.compile("letters=true|size=4"))
     idle(lesson)
     expect(second).to_have_text(re.compile(r"\d"))
-    assert not console_errors
+    assert not records.errors
 
 
 def test_reset_resets_what_has_moved_behind_all_settings(page: Page, serve: Servers):

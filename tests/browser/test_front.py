@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import shows
+from tests.browser.conftest import settles, shows
 
 FRONT = "#front"
 CODE = "**/static/js/*.js"
@@ -46,7 +46,7 @@ def test_it_is_drawn_before_any_other_file_has_come(page: Page, serve: Any):
     page.route(FILES, lambda route: hold(route))
     page.goto(serve(), wait_until="commit")
     page.wait_for_function(PAINTED)
-    assert any(".css" in route.request.url for route in hold.routes)
+    settles(page, lambda: any(".css" in one.request.url for one in hold.routes), wanted=True)
     hold.let_go()
     shows(page, "chelsea.png")
     # The style sheet that came late counts.
@@ -73,6 +73,8 @@ def test_the_words_are_there_at_once_and_stay_in_their_place(
     expect(words.first).to_have_text(title)
     expect(page.get_by_role("progressbar", name="The page is loading")).to_be_visible()
     expect(page).to_have_title(title)
+    # The style sheet of all pages stands at the end, behind the words.
+    page.wait_for_function("() => document.readyState !== 'loading'")
     page.evaluate("document.fonts.ready")
     before = [words.nth(number).bounding_box() for number in (0, 1)]
     held.let_go()
@@ -92,8 +94,11 @@ def test_the_words_are_there_at_once_and_stay_in_their_place(
 )
 def test_it_has_the_colours_of_the_page(scheme: Any, colour: str, open_page: Any, serve: Any):
     page, _ = open_page(color_scheme=scheme)
+    hold = Hold()  # else it may be gone before anybody has looked
+    page.route(CODE, lambda route: hold(route))
     page.goto(serve(), wait_until="commit")
     expect(page.locator(FRONT)).to_have_css("background-color", colour)
+    hold.let_go()
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
     expect(page.locator(".stApp")).to_have_css("background-color", colour)
 

@@ -448,6 +448,8 @@ def test_fifty_hovers_and_playing_send_nothing(conv: Picture, ws_frames: list[st
     ws_frames.clear()
     for i in range(50):
         conv.cell("input" if i % 2 else "output", i % 5, (i // 5) % 5).hover()
+    # Slow: a step stays until somebody has looked.
+    conv.page.get_by_label("speed").first.select_option("× ¼")
     conv.root.focus()
     conv.key("Space")
     expect(conv.root).to_have_attribute("data-step", "2")
@@ -535,6 +537,8 @@ def test_digits_choose_a_view_but_not_while_typing(
 def test_a_slider_that_was_clicked_leaves_the_picture_its_keys(
     conv: Picture, console_errors: list[str]
 ):
+    # Slow: the first step stays until somebody has looked.
+    conv.page.get_by_label("speed").first.select_option("× ¼")
     conv.changes(conv.cell("output", 1, 2).click)
     conv.page.mouse.move(2, 2)
     slider = conv.page.get_by_role("slider", name="size").first
@@ -608,7 +612,10 @@ def test_a_double_click_edits_and_leaves_the_pin_as_it_was(page: Page, serve: An
     picture = opened(page, serve, "predict")
     editor = page.locator(".editor")
     picture.changes(lambda: picture.cell("input", 1, 2).click())
-    for target in ((0, 1), (1, 0)):
+    for target, marked in (((0, 1), "1"), ((1, 0), "1,4")):
+        # Another line in the log: that of the pin below is the answer to this double click.
+        picture.changes(picture.cell("guess", *target).click)
+        picture.logged(f"mark guess:{marked}")
         picture.cell("edited", *target).dblclick()
         expect(editor).to_be_focused()
         expect(picture.root).to_have_attribute("data-pin", "input:1,2")

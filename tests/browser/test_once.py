@@ -1,8 +1,11 @@
 """A kind of component whose code the page has once, in a real browser."""
 
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import idle
 
 DEMO = Path(__file__).parent / "apps" / "once_demo.py"
 
@@ -15,12 +18,16 @@ def switch(page: Page, name: str) -> None:
     page.locator("label").filter(has_text=name).first.click()
 
 
-def test_places_wait_for_the_code_and_share_it(page: Page, serve):
+def test_places_wait_for_the_code_and_share_it(open_page: Any, serve):
+    page, records = open_page()
     page.goto(serve.server(DEMO).url)
     words(page, "", "")
+    idle(page)
     # A change while they wait is what they show.
+    before = records.runs
     page.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
+    records.wait_for_run(page, before)  # else one run could bring the change and the code
     words(page, "", "")
     expect(page.get_by_test_id("stSliderThumbValue")).to_have_text("2")
     switch(page, "code")
@@ -40,6 +47,7 @@ def test_a_place_ends_as_its_kind_says(page: Page, serve):
     page.goto(serve.server(DEMO).url)
     switch(page, "code")
     words(page, "first 1", "second 1")
+    idle(page)
     before = page.evaluate("() => document.endings ?? 0")
     switch(page, "places")
     expect(page.locator('[data-role="words"]')).to_have_count(0)

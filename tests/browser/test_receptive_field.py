@@ -226,9 +226,12 @@ def test_the_circle_the_reveal_and_the_grey(page: Page, serve: Any, console_erro
     expect(ring).to_have_attribute("r", "195")
     expect(page).to_have_url(re.compile("radius=195"))
     thumb = page.get_by_role("slider", name="Your circle")
+    expect(thumb).to_have_value("195")
     thumb.focus()
     thumb.press("ArrowLeft")
     expect(ring).to_have_attribute("r", "194")
+    expect(page).to_have_url(re.compile("radius=194"))
+    idle(page)
     # Drag the circle's edge from its leftmost point half-way to the cross.
     found = ring.bounding_box()
     assert found

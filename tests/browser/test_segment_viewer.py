@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from explainer.fcn.result import STRIDES, Segmentation
 from explainer.fcn.voc import CLASSES
-from tests.browser.conftest import idle
+from tests.browser.conftest import idle, settles
 
 DEMO = Path(__file__).parent / "apps" / "segment_viewer_demo.py"
 PANELS = ("photo", "32", "16", "8")
@@ -29,6 +29,8 @@ class Viewer:
         self.page = page
         self.root = page.locator('[data-role="viewer"]')
         expect(self.root).to_have_attribute("data-ready", "true")
+        # The choice above, whose code may come later than the viewer's.
+        expect(page.get_by_text("portrait", exact=True)).to_be_visible()
         idle(page)
 
     def stage(self, name: str) -> Locator:
@@ -189,6 +191,8 @@ def test_double_click_and_buttons_zoom(viewer: Viewer):
 
 def test_wheel_over_the_whole_photo_scrolls_the_page_down(viewer: Viewer):
     viewer.page.set_viewport_size({"width": 1280, "height": 400})
+    viewer.page.wait_for_function("() => innerHeight === 400")
+    viewer.settle()  # laid out anew: now the page can scroll
     before = viewer.at("32", 0.5, 0.5)
     viewer.page.mouse.move(*before)
     viewer.page.mouse.wheel(0, 100)
@@ -421,7 +425,7 @@ def test_fingers_probe_and_pinch(open_page: Any, serve: Any):
     page, _ = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     viewer = opened(page, serve)
     page.touchscreen.tap(*viewer.at("16", 0.25, 0.5))
-    viewer.settle()
+    expect(viewer.root).not_to_have_attribute("data-probe", "")
     assert viewer.probe() == pytest.approx((120, 80), abs=2)
     devtools = page.context.new_cdp_session(page)
     y = viewer.at("16", 0, 0.5)[1]
@@ -434,8 +438,7 @@ def test_fingers_probe_and_pinch(open_page: Any, serve: Any):
     for spread in (0.15, 0.2, 0.25, 0.3):
         touch("touchMove", 0.5 - spread, 0.5 + spread)
     touch("touchEnd")
-    viewer.settle()
-    assert viewer.zoom() == pytest.approx(3, rel=0.1)
+    settles(page, viewer.zoom, wanted=pytest.approx(3, rel=0.1))
 
 
 def test_nothing_is_sent_to_the_server(viewer: Viewer, ws_frames: list[str | bytes]):

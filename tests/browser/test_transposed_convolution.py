@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from explainer.ops import number
 from explainer.ui.pictures.transposed_convolution import D1_STRIDE, VIEWS, State, build
 from tests.browser import lesson_page
-from tests.browser.conftest import idle, point_at
-from tests.browser.lesson_page import PICTURE, active, cell, cells
+from tests.browser.conftest import idle
+from tests.browser.lesson_page import PICTURE, cell, cells, point
 
 visit = partial(lesson_page.visit, "transposed_convolution")
 
@@ -72,17 +72,21 @@ def test_a_slider_changes_shape_and_numbers(lesson: Page, console_errors: list):
     assert console_errors == []
 
 
-def test_of_two_keys_in_quick_succession_the_later_counts(lesson: Page):
+def test_of_two_keys_in_quick_succession_the_later_counts(open_page: Any, serve: Any):
+    page, records = open_page()
+    visit(page, serve(), SLIDE)
+    before = records.runs
     # In one turn of the browser: nothing has answered the first when the second comes.
-    lesson.evaluate(
+    page.evaluate(
         """() => ["2", "1"].forEach((key) => document.body.dispatchEvent(
             new KeyboardEvent("keydown", { key, bubbles: true })))"""
     )
-    idle(lesson)
-    tab = lesson.locator(f'{PICTURE} [role="tab"][aria-selected="true"]')
+    # The page is idle until the server has begun to answer, and looks as it shall in the end.
+    records.wait_for_run(page, before)
+    tab = page.locator(f'{PICTURE} [role="tab"][aria-selected="true"]')
     expect(tab).to_contain_text(VIEWS[0])
-    expect(cells(lesson, "output")).to_have_count(25)
-    expect(cells(lesson, "transposed")).to_have_count(0)
+    expect(cells(page, "output")).to_have_count(25)
+    expect(cells(page, "transposed")).to_have_count(0)
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -91,28 +95,28 @@ def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
         show(lesson, view)
     A = build(D1_STRIDE).A
     for target in ((0, 0), (1, 2), (3, 3)):
-        point_at(cell(lesson, "output", *target))
+        lights = point(lesson, "output", *target)
         links = A.reads(target)
-        assert active(lesson, "input") == {link.input for link in links}
+        assert lights["input"] == {link.input for link in links}
         if view != "Zero insertion":
-            assert active(lesson, "kernel") == {link.tap for link in links}
+            assert lights["kernel"] == {link.tap for link in links}
         if view == "Matrix":
             row = target[0] * 4 + target[1]
             flat = {link.input[0] * 2 + link.input[1] for link in links}
-            assert active(lesson, "transposed") == {(row, column) for column in flat}
-            assert active(lesson, "matrix") == {(column, row) for column in flat}
+            assert lights["transposed"] == {(row, column) for column in flat}
+            assert lights["matrix"] == {(column, row) for column in flat}
 
 
 def test_an_input_lights_its_stamp(lesson: Page):
     drawn = build(D1_STRIDE).drawn
     for target in ((0, 0), (1, 0)):
-        point_at(cell(lesson, "input", *target))
+        lights = point(lesson, "input", *target)
         # The canvas counts from the frame: its first row and column are -1.
         expected = {
             (row - 1, column - 1) for row, column in (link.output for link in drawn.reaches(target))
         }
-        assert active(lesson, "output") == expected
-        assert len(active(lesson, "kernel")) == 9
+        assert lights["output"] == expected
+        assert len(lights["kernel"]) == 9
 
 
 def test_the_pinned_cell_stays_from_view_to_view(lesson: Page):
@@ -163,6 +167,7 @@ def test_keys_go_to_the_picture_after_an_example_but_not_past_a_popover(
 ):
     picture = lesson.locator(PICTURE)
     lesson.get_by_role("button", name="Reset").click()
+    expect(lesson).not_to_have_url(re.compile(r"output_padding=1"))  # the answer has begun
     idle(lesson)
     cell(lesson, "output", 1, 1).click()
     expect(lesson).to_have_url(re.compile(r"pin=output"))
