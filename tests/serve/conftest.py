@@ -66,13 +66,12 @@ class Server:
                 server.asked.append(message)
                 try:
                     status, body = server.reply(message)
-                except ConnectionError:
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:  # told to drop it, or the client has given up
                     self.close_connection = True
-                    return
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
             def log_message(self, format: str, *args) -> None: ...
 

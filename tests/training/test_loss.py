@@ -66,7 +66,7 @@ def test_the_teacher_counts_only_where_it_agrees_with_the_label():
     wrong[:, 4] = 1
     with_wrong, _ = loss(sums, labels, wrong, Weights(teacher=1))
     without, _ = loss(sums, labels, NO_TEACHER, Weights(teacher=0))
-    assert float(with_wrong) == pytest.approx(float(without))
+    assert with_wrong.item() == pytest.approx(without.item())
     right = wrong.roll(-1, 1)
     with_right, _ = loss(sums, labels, right, Weights(teacher=1))
     # One-hot probabilities: the divergence is the cross-entropy with that class.
@@ -75,7 +75,7 @@ def test_the_teacher_counts_only_where_it_agrees_with_the_label():
         * float(F.cross_entropy(at_stride(sums[stride].detach(), stride, 8), labels[:, ::8, ::8]))
         for stride, weight in ((32, 0.5), (16, 0.5), (8, 1.0))
     )
-    assert float(with_right - without) == pytest.approx(added, rel=1e-4)
+    assert (with_right - without).item() == pytest.approx(added, rel=1e-4)
 
 
 def test_beyond_the_photo_the_teacher_is_silent():
@@ -85,7 +85,7 @@ def test_beyond_the_photo_the_teacher_is_silent():
     labels[:, 4, 4] = 3
     with_teacher, _ = loss(sums, labels, NO_TEACHER, Weights(teacher=1))
     without, _ = loss(sums, labels, NO_TEACHER, Weights(teacher=0))
-    assert float(with_teacher) == pytest.approx(float(without))
+    assert with_teacher.item() == pytest.approx(without.item())
 
 
 def test_gradients_reach_every_output():
