@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+from scipy import ndimage
 
+from explainer.components import segment_viewer
+from explainer.components.segment_viewer.payload import runs_of
 from explainer.fcn.result import STRIDES, Segmentation
 from explainer.fcn.voc import CLASSES
 from tests.browser.conftest import idle, settles
@@ -510,3 +513,27 @@ def test_an_old_browser_gets_a_sentence(page: Page, serve: Any):
     page.goto(serve(DEMO))
     sentence = page.get_by_role("alert").filter(has_text="lacks createImageBitmap")
     expect(sentence.first).to_be_visible()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_names_stand_where_their_class_is_widest(page: Page, seed: int):
+    """Against SciPy's distance, in city blocks, to the nearest pixel of anything else."""
+    rng = np.random.default_rng(seed)
+    rows, cols = rng.integers(1, 40, 2)
+    labels = np.kron(rng.integers(0, 4, (rows, cols)), np.ones((seed + 1, 3))).astype(np.uint8)
+    source = (Path(segment_viewer.__file__).parent / "segment_viewer.js").read_text("utf-8")
+    page.add_script_tag(content=source.replace("export default ", ""))
+    ends, values = runs_of(labels)
+    spots = page.evaluate(
+        "([bytes, shape]) => createLayer(Uint8Array.from(bytes), shape).spots",
+        [
+            list(ends.astype("<u4").tobytes() + values.tobytes()),
+            {"rows": labels.shape[0], "cols": labels.shape[1], "stride": 1, "first": 0},
+        ],
+    )
+    assert {spot["label"] for spot in spots} == set(labels.flat) - {0}
+    assert [spot["room"] for spot in spots] == sorted((s["room"] for s in spots), reverse=True)
+    for spot in spots:
+        inside = np.pad(labels == spot["label"], 1)
+        room = np.asarray(ndimage.distance_transform_cdt(inside, "taxicab"))[1:-1, 1:-1]
+        assert room[spot["row"], spot["col"]] == spot["room"] == room.max()

@@ -169,7 +169,7 @@ function createLayer(bytes, { rows, cols, stride, first }) {
     stride,
     first,
     corner: first - stride / 2 + 0.5,
-    spots: namingSpots(labels, rows, cols),
+    spots: namingSpots({ labels, runs, rows, cols }),
     canvas: null,
     painted: null,
     outlines: new Map(),
@@ -346,30 +346,41 @@ function addLine(path, fromX, fromY, toX, toY) {
   path.lineTo(toX, toY);
 }
 
-/** For each class the cell farthest from any other class: where its name has most room. */
-function namingSpots(labels, rows, cols) {
-  const away = new Uint16Array(labels.length);
+/** For each class the cell farthest from any other class: where its name has most room.
+ *
+ * In city blocks, by two passes over the spans of all classes but the background: with a look at
+ * every pixel this took longer than all the rest of decoding.
+ */
+function namingSpots(layer) {
+  const { labels, rows, cols } = layer;
+  const away = new Uint16Array(rows * cols);
   const spots = new Map();
-  const step = (at, label, neighbour, inside) =>
-    inside && labels[neighbour] === label ? away[neighbour] + 1 : 1;
-  for (let row = 0, at = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++, at++) {
-      const label = labels[at];
-      if (label === BACKGROUND) continue;
-      away[at] = Math.min(step(at, label, at - 1, col > 0), step(at, label, at - cols, row > 0));
+  const lines = [...spansByRow(layer)];
+  const awayAt = (at, label) => (labels[at] === label ? away[at] : 0); // 0 beyond the photo
+  lines.forEach((spans, row) => {
+    for (let span = 0, at = row * cols; span < spans.length; span++) {
+      const label = spans[span].label;
+      const end = row * cols + spans[span].end;
+      if (label === BACKGROUND) at = end;
+      for (let left = 0; at < end; at++) {
+        left = away[at] = Math.min(left, awayAt(at - cols, label)) + 1;
+      }
     }
-  }
+  });
   for (let row = rows - 1, at = labels.length - 1; row >= 0; row--) {
-    for (let col = cols - 1; col >= 0; col--, at--) {
-      const label = labels[at];
-      if (label === BACKGROUND) continue;
-      const room = Math.min(
-        away[at],
-        step(at, label, at + 1, col < cols - 1),
-        step(at, label, at + cols, row < rows - 1),
-      );
-      away[at] = room;
-      if (room > (spots.get(label)?.room ?? 0)) spots.set(label, { label, row, col, room });
+    const spans = lines[row];
+    for (let span = spans.length - 1; span >= 0; span--) {
+      const label = spans[span].label;
+      const start = row * cols + (spans[span - 1]?.end ?? 0);
+      if (label === BACKGROUND) at = start - 1;
+      const known = spots.get(label)?.room ?? 0;
+      let room = known;
+      let best = 0;
+      for (let right = 0; at >= start; at--) {
+        right = away[at] = Math.min(away[at], Math.min(right, awayAt(at + cols, label)) + 1);
+        if (right > room) [room, best] = [right, at];
+      }
+      if (room > known) spots.set(label, { label, row, col: best - row * cols, room });
     }
   }
   return [...spots.values()].sort((a, b) => b.room - a.room);
