@@ -31,22 +31,29 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("fresh")
 def test_the_first_photo_does_not_wait_for_the_choice_of_threads(monkeypatch: pytest.MonkeyPatch):
-    used: list[Segmenter] = []
+    order: list[tuple[Segmenter, str]] = []
     tuned = threading.Event()
     launch = Segmenter.launch
 
+    def of(segmenter: Segmenter) -> list[str]:
+        """What this one has done: the engine of an earlier test may choose its threads now."""
+        return [what for who, what in order if who is segmenter]
+
     def launched(self: Segmenter, photos):
-        used.append(self)
+        order.append((self, "photo"))
         return launch(self, photos)
 
     def warm_up(self: Segmenter, side: int = 385) -> None:
-        if self in used:  # not the engine of an earlier test, nor before the photo
+        order.append((self, "threads"))
+        if "photo" in of(self):
             tuned.set()
 
     monkeypatch.setattr(Segmenter, "launch", launched)
     monkeypatch.setattr(Segmenter, "warm_up", warm_up)
     assert engine.segment(PHOTO).result.labels[8].shape == (8, 8)
     assert tuned.wait(30)
+    (used,) = {who for who, what in order if what == "photo"}
+    assert of(used) == ["photo", "threads"]
 
 
 @pytest.mark.usefixtures("fresh")
