@@ -204,7 +204,7 @@ def dense_weights(up: Upsampling, scores: Tensor) -> Tensor:
     Bilinear on the diagonal, else 0.
     """
     classes = torch.arange(scores.shape[1])
-    tent = torch.from_numpy(up.tent()).to(scores)
+    tent = up.tent().to(scores)
     weights = torch.zeros(len(classes), len(classes), len(tent), len(tent)).to(scores)
     weights[classes, classes] = torch.outer(tent, tent)
     return weights

@@ -319,7 +319,7 @@ def bilinear_on_the_diagonal(weight: Tensor) -> bool:
     Such a layer is the depthwise one with one tent for all classes, at C times its work.
     """
     size = weight.shape[-1]
-    tent = torch.from_numpy(Upsampling(size, (size + 1) // 2, 0).tent())
+    tent = Upsampling(size, (size + 1) // 2, 0).tent(weight.device)
     fixed = torch.zeros_like(weight)
     classes = torch.arange(len(weight))
     fixed[classes, classes] = torch.outer(tent, tent)

@@ -9,8 +9,8 @@ computed from the two lattices.
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,13 @@ class Upsampling:
     stride: int
     padding: int
 
-    def tent(self) -> NDArray[np.float32]:
-        """The kernel's weights in 1-D, shape (kernel,); the 2-D kernel is the outer product."""
-        away = np.abs(np.arange(self.kernel) - (self.kernel - 1) / 2)
-        return (1 - away / self.stride).astype(np.float32)
+    def tent(self, device: torch.device | str = "cpu") -> Tensor:
+        """The kernel's weights in 1-D, shape (kernel,) fp32; the 2-D kernel is the outer product.
+
+        Made on the device: a CUDA graph cannot capture a copy from this machine's memory.
+        """
+        taps = torch.arange(self.kernel, dtype=torch.float32, device=device)
+        return 1 - (taps - (self.kernel - 1) / 2).abs() / self.stride
 
 
 def bilinear_upsampling(coarse: Lattice, fine: Lattice) -> Upsampling:

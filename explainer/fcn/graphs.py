@@ -6,6 +6,7 @@ photos and their sizes copied in, results copied out. Photos travel as uint8 (a 
 label maps come back as uint8.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +56,8 @@ def whole_pass(
 class GraphedPasses:
     """A network on a CUDA device, one captured graph for each batch size and bucket.
 
-    One thread at a time may use it.
+    Calls from several threads are safe. One at a time starts a pass: a graph has one place for its
+    photos.
 
     Args:
         network: on the device, in evaluation mode.
@@ -71,6 +73,7 @@ class GraphedPasses:
         self.dtype = dtype
         self.largest = largest
         self._graphs: OrderedDict[tuple[int, int, int], _Graph] = OrderedDict()
+        self._starting = threading.Lock()
         self._pool = torch.cuda.graph_pool_handle()
         self._inward, self._compute, self._outward = (
             torch.cuda.Stream(self.device) for _ in range(3)
@@ -93,7 +96,7 @@ class GraphedPasses:
             rows, columns, _ = photo.shape
             pixels.numpy()[index, :rows, :columns] = photo
             sizes.numpy()[index] = rows, columns
-        with torch.inference_mode(), torch.cuda.device(self.device):
+        with self._starting, torch.inference_mode(), torch.cuda.device(self.device):
             graph = self._graph(number, height, width)
             with torch.cuda.stream(self._inward):
                 staged = [part.to(self.device, non_blocking=True) for part in (pixels, sizes)]
@@ -121,9 +124,10 @@ class GraphedPasses:
 
     def clear(self) -> None:
         """Drop all graphs and the memory that they hold, when what is under way is done."""
-        torch.cuda.synchronize(self.device)
-        self._graphs.clear()
-        torch.cuda.empty_cache()
+        with self._starting:
+            torch.cuda.synchronize(self.device)
+            self._graphs.clear()
+            torch.cuda.empty_cache()
 
     def _graph(self, number: int, height: int, width: int) -> "_Graph":
         key = number, height, width
@@ -162,7 +166,11 @@ class _Graph:
                 work()
         stream.synchronize()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, pool=pool, stream=stream):
+        # Other threads wait for their results and make pinned memory meanwhile, which would end a
+        # capture that minds the whole process.
+        with torch.cuda.graph(
+            self.graph, pool=pool, stream=stream, capture_error_mode="thread_local"
+        ):
             scores, labels = work()
         self.results = [*scores.values(), *labels.values()]
 

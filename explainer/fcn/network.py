@@ -7,7 +7,6 @@ adds the scores of the stride-16 features (the paper's pool4); FCN-8s those of s
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,8 +87,8 @@ def upsample(
     groups = 1
     if weight is None:
         groups = scores.shape[1]
-        tent = torch.from_numpy(np.outer(up.tent(), up.tent()))
-        weight = tent.expand(groups, 1, up.kernel, up.kernel)
+        tent = up.tent(scores.device)
+        weight = torch.outer(tent, tent).expand(groups, 1, up.kernel, up.kernel)
     weight = weight.to(scores)
     if size is None:
         return F.conv_transpose2d(

@@ -41,7 +41,7 @@ def test_a_ramp_stays_where_it_is(layers):
         coarse = coarse.through(kernel, stride, padding)
     up = bilinear_upsampling(coarse, PIXELS)
     cells = coarse.first + coarse.stride * torch.arange(12, dtype=torch.float64)
-    tent = torch.from_numpy(up.tent()).double()
+    tent = up.tent().double()
     out = F.conv_transpose1d(
         cells[None, None], tent[None, None], stride=up.stride, padding=up.padding
     )[0, 0]
@@ -55,16 +55,12 @@ def test_a_ramp_stays_where_it_is(layers):
 def test_both_bilinears_are_those_of_torch(factor):
     cells = torch.rand(1, 1, 7)
     centred = bilinear_upsampling(Lattice(factor), PIXELS)
-    out = F.conv_transpose1d(
-        cells, torch.from_numpy(centred.tent())[None, None], None, factor, centred.padding
-    )
+    out = F.conv_transpose1d(cells, centred.tent()[None, None], None, factor, centred.padding)
     torch.testing.assert_close(
         out, F.interpolate(cells, 6 * factor + 1, mode="linear", align_corners=True)
     )
     half = bilinear_upsampling(Lattice(factor, (factor - 1) / 2), PIXELS)
-    out = F.conv_transpose1d(
-        cells, torch.from_numpy(half.tent())[None, None], None, factor, half.padding
-    )
+    out = F.conv_transpose1d(cells, half.tent()[None, None], None, factor, half.padding)
     inner = slice(factor // 2, -(factor // 2))
     expected = F.interpolate(cells, 7 * factor, mode="linear", align_corners=False)
     torch.testing.assert_close(out[..., inner], expected[..., inner])
@@ -73,7 +69,7 @@ def test_both_bilinears_are_those_of_torch(factor):
 def test_the_lectures_tent():
     up = bilinear_upsampling(Lattice(2), PIXELS)
     np.testing.assert_array_equal(
-        np.outer(up.tent(), up.tent()),
+        torch.outer(up.tent(), up.tent()),
         [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]],
     )
 

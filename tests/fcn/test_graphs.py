@@ -1,11 +1,15 @@
 """The pass that a CUDA graph captures: what of it a CPU can check, and the rest where CUDA is."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from explainer.fcn.engine import Engine
 from explainer.fcn.graphs import filled, whole_pass
@@ -35,6 +39,36 @@ def test_a_static_pass_gives_what_the_segmenter_gives():
             np.testing.assert_allclose(values, found.values, rtol=1e-4, atol=2e-3)
             same = labels[stride][index, :height, :width].numpy() == alone.labels[stride]
             assert same.mean() >= 0.999
+
+
+class Crossings(TorchDispatchMode):
+    """Notes every operation that reads from one device and writes to another."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        read, written = (
+            {part.device.type for part in tree_leaves(parts) if isinstance(part, torch.Tensor)}
+            for parts in ((args, kwargs), result)
+        )
+        if read and written - read:
+            self.found.append(f"{func}: {read} to {written}")
+        return result
+
+
+def test_a_static_pass_copies_nothing_from_this_machines_memory():
+    """A capture may not: such a copy waits for the device. "meta" stands for one."""
+    photos = torch.zeros((2, 65, 97, 3), dtype=torch.uint8, device="meta")
+    sizes = torch.ones((2, 2), dtype=torch.int32, device="meta")
+    network = load_small().to("meta")
+    with torch.inference_mode(), Crossings() as crossings:
+        torch.zeros(1).to("meta")
+        assert crossings.found.pop().endswith("{'cpu'} to {'meta'}")
+        whole_pass(network, torch.float32, photos, sizes)
+    assert crossings.found == []
 
 
 @settings(max_examples=25, deadline=None)
@@ -91,7 +125,12 @@ def test_overlapping_passes_are_not_mixed_up_on_cuda():
     cat = data.chelsea()
     photos = [np.roll(cat, 7 * number, axis=1) for number in range(40)]
     tickets = [engine.segment(number, photo) for number, photo in enumerate(photos)]
-    for photo, ticket in zip(photos, tickets, strict=True):
+    # While the engine's thread starts passes of its own, with the same graphs.
+    with ThreadPoolExecutor(4) as pool:
+        alone = list(pool.map(segmenter, photos))
+    for ticket, expected in zip(tickets, alone, strict=True):
         found = ticket.result(120).result
-        assert (found.labels[8] == segmenter(photo).labels[8]).mean() >= 0.999
+        assert (found.labels[8] == expected.labels[8]).mean() >= 0.999
     engine.close()
+    for photo, expected in zip(photos, alone, strict=True):
+        assert (segmenter(photo).labels[8] == expected.labels[8]).mean() >= 0.999
