@@ -39,6 +39,9 @@ do not shrink to what they were."""
 FEW = 8
 """Files and threads more than before that are no leak: pools fill as they are used."""
 
+BUSY = "visitors wait for the network already"
+"""Of the sentence that a page may answer a photo with."""
+
 _BEGINS = (
     "Traceback (most recent call last)",
     "Exception in ",
@@ -212,6 +215,15 @@ class Visitor:
             await session.close()
 
 
+def photo_faults(run: client.Run) -> list[str]:
+    """What is wrong with the page after a photo was uploaded, one sentence each."""
+    said = [text for text in run.alerts() if BUSY not in text]
+    faults = [f"a photo was uploaded, and the page says: {text}" for text in said]
+    if run.component(VIEWER) is None and not run.alerts():
+        faults.append("a photo was uploaded, and the page shows nothing")
+    return faults
+
+
 async def _lesson(visitor: Visitor) -> None:
     page = address(visitor.rng.choice(PAGES))
     session, run = await visitor.open(page)
@@ -238,8 +250,7 @@ async def _photo(visitor: Visitor) -> None:
         assert given is not None, "nothing was broken off"
         run = given
         visitor.check(run, "")
-        if run.component(VIEWER) is None and not run.alerts():
-            visitor.tally.faults["a photo was uploaded, and the page shows nothing"] += 1
+        visitor.tally.faults.update(photo_faults(run))
     await visitor.leave(session)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -42,6 +43,9 @@ CACHE_BYTES = 256 * 2**20
 
 COLLECTORS = 32
 """Passes of which the answers are waited for at once, where a network has that many under way."""
+
+RECOVERY = 60.0
+"""Seconds after which twice as many photos are tried together again where memory ran out."""
 
 SMALLEST = 256
 """Pixels of the longest side below which a photo is not shrunk when memory runs out."""
@@ -112,7 +116,12 @@ class Sized(Protocol):
 
 @dataclass(eq=False)
 class Ticket(Generic[T]):
-    """A place in the queue, and later the answer."""
+    """A place in the queue, and later the answer.
+
+    Attributes:
+        notes: what went otherwise than asked with other work than a photo, in sentences for the
+            visitor, once there is an answer.
+    """
 
     session: Hashable
     work: Callable[[Any], T] | None
@@ -121,6 +130,7 @@ class Ticket(Generic[T]):
     _engine: Engine
     _future: Future[T] = field(default_factory=Future)
     _left: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def ahead(self) -> int:
@@ -188,7 +198,8 @@ class Engine:
         self._computing: set[Ticket[Any]] = set()
         self._under_way = 0  # passes that are computed and not yet collected
         self._failed: deque[Callable[[], None]] = deque()  # each tries again with less
-        self._fits: dict[tuple[int, int], int] = {}  # photos of a bucket that memory sufficed for
+        # Photos of a bucket that memory sufficed for, and when that was seen.
+        self._fits: dict[tuple[int, int], tuple[int, float]] = {}
         self._collectors = ThreadPoolExecutor(COLLECTORS, "collect")
         self._changed = threading.Condition()
         self._closed = False
@@ -327,8 +338,7 @@ class Engine:
         taken = [first]
         if first.photo is not None:
             size = bucket(first.photo)
-            limit = 1 if self._network is None else together(self._network, size)
-            limit = min(limit, self._fits.get(size, limit))
+            limit = self._together(size)
             keys = {first.key}
             for session, ticket in list(self._waiting.items()):
                 if ticket.photo is None or bucket(ticket.photo) != size:
@@ -349,9 +359,8 @@ class Engine:
         try:
             if self._network is None:
                 self._network = self._load()
-            work = batch[0].work
-            if work is not None:
-                self._settle(batch, {batch[0].key: self._worked(work)})
+            if batch[0].work is not None:
+                self._settle(batch, {batch[0].key: self._worked(batch[0], batch[0].work)})
                 return
             collect = self._network.launch(list(_photos(batch).values()))
             at_once = self._network.passes_at_once
@@ -360,10 +369,11 @@ class Engine:
             return
         with self._changed:
             self._under_way += 1
-        if at_once == 1:
-            self._collect(batch, collect)
-        else:  # so that a pass that takes long holds up no other
-            self._collectors.submit(self._collect, batch, collect)
+        if at_once > 1:  # so that a pass that takes long holds up no other
+            with suppress(RuntimeError):  # the process ends, and its pools take nothing any more
+                self._collectors.submit(self._collect, batch, collect)
+                return
+        self._collect(batch, collect)
 
     def _collect(
         self, batch: list[Ticket[Any]], collect: Callable[[], Sequence[Segmentation | Answer]]
@@ -388,53 +398,78 @@ class Engine:
         else:
             self._settle(batch, {ticket.key: error for ticket in batch})
 
-    def _with_less(self, batch: list[Ticket[Any]], short: bool) -> None:
-        """Answer a batch that failed: for want of memory, or else each photo alone."""
+    def _with_less(self, batch: list[Ticket[Any]], short: bool, shortage: int = 0) -> None:
+        """Answer a batch that failed, in parts: one that fails costs no other its answer.
+
+        Args:
+            short: whether memory ran out. Then halves have a pass each, else photos.
+            shortage: photos that memory did not suffice for at first, if it was not for this batch.
+        """
+        try:
+            photos = list(_photos(batch).values())
+            if short:
+                self._make_room(photos)
+            if len(photos) == 1:
+                answer = _noted(self._smaller(photos[0]), self._without(shortage))
+                self._settle(batch, {batch[0].key: answer})
+                return
+            for part in _parts(batch, max(1, len(photos) // 2) if short else 1):
+                self._retry(part, shortage or (len(photos) if short else 0))
+        except BaseException as error:
+            left = [ticket for ticket in batch if not ticket._future.done()]
+            self._settle(left, {ticket.key: error for ticket in left})
+
+    def _retry(self, batch: list[Ticket[Any]], shortage: int) -> None:
+        """Run a part of a batch that failed, with less still where that fails too."""
+        assert self._network is not None
         photos = _photos(batch)
         try:
-            if short:
-                answers = self._with_less_memory(list(photos.values()))
-                if len(photos) > 1:
-                    answers = [self._noted(answer, len(photos)) for answer in answers]
-                self._settle(batch, dict(zip(photos, answers, strict=True)))
-                return
-            for key, photo in photos.items():
-                own = [ticket for ticket in batch if ticket.key == key]
-                try:
-                    (answer,) = self._pass([photo])
-                except Exception as error:
-                    self._settle(own, {key: error})
-                else:
-                    self._settle(own, {key: answer})
+            found = self._network.launch(list(photos.values()))()
         except BaseException as error:
-            self._settle(batch, {ticket.key: error for ticket in batch})
+            short = out_of_memory(error)
+            if not short and len(photos) == 1:
+                self._settle(batch, dict.fromkeys(photos, error))
+                return
+        else:
+            notes = self._without(shortage)
+            answers = [_noted(_answer(result), notes) for result in found]
+            self._settle(batch, dict(zip(photos, answers, strict=True)))
+            return
+        # The error is gone by now, and with it what its traceback held on the device.
+        self._with_less(batch, short, shortage)
 
-    def _noted(self, answer: Answer, number: int) -> Answer:
-        assert self._network is not None
-        note = (
-            f"The memory of {self._network.device} did not suffice for {number} photos at a time, "
-            "so fewer were computed together."
-        )
-        return replace(answer, notes=(*answer.notes, note))
-
-    def _pass(self, photos: list[Photo]) -> list[Answer]:
-        """The answers of a pass, with less at a time wherever memory runs out."""
-        assert self._network is not None
-        with suppress_out_of_memory():
-            return [_answer(result) for result in self._network.launch(photos)()]
-        return self._with_less_memory(photos)
-
-    def _with_less_memory(self, photos: list[Photo]) -> list[Answer]:
-        """Half the batch, then half the size, then the CPU."""
+    def _make_room(self, photos: list[Photo]) -> None:
+        """Free what can be freed, and remember how many photos of the bucket fit."""
         network = self._network
         assert network is not None
         network.release()
         if len(photos) > 1:
             half = len(photos) // 2
-            self._fits[bucket(photos[0])] = half
+            self._fits[bucket(photos[0])] = half, time.monotonic()
             LOG.warning("the memory of %s sufficed for %d photos only", network.device, half)
-            return [answer for part in _parts(photos, half) for answer in self._pass(part)]
-        (photo,) = photos
+
+    def _together(self, size: tuple[int, int]) -> int:
+        """How many photos of a bucket to pass now: where memory ran out, soon more again."""
+        if self._network is None:
+            return 1
+        most = together(self._network, size)
+        fits, since = self._fits.get(size, (most, 0.0))
+        return min(most, fits << int((time.monotonic() - since) // RECOVERY))
+
+    def _without(self, shortage: int) -> tuple[str, ...]:
+        """What to say where memory did not suffice for so many photos together; 0: nothing."""
+        if not shortage:
+            return ()
+        assert self._network is not None
+        return (
+            f"The memory of {self._network.device} did not suffice for {shortage} photos at a "
+            "time, so fewer were computed together.",
+        )
+
+    def _smaller(self, photo: Photo) -> Answer:
+        """Half the size, and half of that, then the CPU."""
+        network = self._network
+        assert network is not None
         smaller = photo
         while max(smaller.shape) >= 2 * SMALLEST:
             height, width, _ = smaller.shape
@@ -448,7 +483,7 @@ class Engine:
                 )
                 answer = _answer(result)
                 seen = smaller if answer.pixels is None else answer.pixels
-                return [replace(answer, pixels=seen, notes=(*answer.notes, note))]
+                return _noted(replace(answer, pixels=seen), (note,))
             network.release()
         spare = self._spare_network()
         if spare is None:
@@ -456,12 +491,10 @@ class Engine:
                 f"the memory of {network.device} does not suffice even for a small photo: close "
                 "what else uses it, or choose another device with EXPLAINER_DEVICE"
             )
-        (result,) = spare.launch(photos)()
-        answer = _answer(result)
-        note = f"The memory of {network.device} did not suffice: computed on {spare.device}."
-        return [replace(answer, notes=(*answer.notes, note))]
+        (result,) = spare.launch([photo])()
+        return _noted(_answer(result), (self._on(spare),))
 
-    def _worked(self, work: Callable[[Any], Any]) -> Any:
+    def _worked(self, ticket: Ticket[T], work: Callable[[Any], T]) -> T:
         """What other work gives: once more where memory ran out, then on the CPU."""
         network = self._network
         assert network is not None
@@ -474,7 +507,12 @@ class Engine:
         with suppress_out_of_memory():
             return work(network)
         LOG.warning("the memory of %s did not suffice: worked on %s", network.device, spare.device)
+        ticket.notes = (self._on(spare),)
         return work(spare)
+
+    def _on(self, spare: Network) -> str:
+        assert self._network is not None
+        return f"The memory of {self._network.device} did not suffice: computed on {spare.device}."
 
     def _spare_network(self) -> Network | None:
         """The network that takes over, made when it is first needed; None where it has no more."""
@@ -485,10 +523,15 @@ class Engine:
 
     def _settle(self, batch: list[Ticket[Any]], answers: Mapping[str, Any]) -> None:
         """Give tickets their answers or errors, by key; remember what went as asked."""
+        for error in {id(found): found for found in answers.values()}.values():
+            # A ValueError tells a visitor what to do otherwise. Nothing of a photo is in the rest.
+            if isinstance(error, BaseException) and not isinstance(error, ValueError):
+                LOG.error("the network failed", exc_info=error)
         with self._changed:  # so that nobody leaves in between
             for ticket in batch:
                 answer = answers[ticket.key]
-                if ticket.key and not ticket._left and not _makeshift(answer):
+                makeshift = bool(ticket.notes) or _makeshift(answer)
+                if ticket.key and not ticket._left and not makeshift:
                     self.remembered.put(ticket.key, ticket.session, answer)
             self._computing.difference_update(batch)
         for ticket in batch:
@@ -580,8 +623,15 @@ def _photos(batch: Sequence[Ticket[Any]]) -> dict[str, Photo]:
     return {ticket.key: ticket.photo for ticket in batch if ticket.photo is not None}
 
 
-def _parts(photos: list[Photo], most: int) -> list[list[Photo]]:
-    return [photos[start : start + most] for start in range(0, len(photos), most)]
+def _parts(batch: Sequence[Ticket[Any]], most: int) -> list[list[Ticket[Any]]]:
+    """Batches of at most so many different photos."""
+    keys = list(_photos(batch))
+    parts = (keys[start : start + most] for start in range(0, len(keys), most))
+    return [[ticket for ticket in batch if ticket.key in part] for part in parts]
+
+
+def _noted(answer: Answer, notes: tuple[str, ...]) -> Answer:
+    return replace(answer, notes=answer.notes + notes) if notes else answer
 
 
 def _makeshift(answer: object) -> bool:

@@ -32,16 +32,27 @@ LOOK = 0.1
 TUNE_AFTER = 3.0
 """Seconds after which the number of threads is chosen: the first photo is on the screen by then."""
 
-_asked = threading.Event()  # somebody has asked for the engine
+# Not in Streamlit's cache: any browser can have that cleared, and a second engine would start.
+_started: Future[Engine] | None = None
+_starting = threading.Lock()
 
 
-@st.cache_resource(show_spinner=False)
 def starting() -> Future[Engine]:
     """The engine, being started: the first call starts it, later ones return the same future."""
-    _asked.set()
-    future: Future[Engine] = Future()
-    threading.Thread(target=_start, args=(future,), name="start the engine", daemon=True).start()
-    return future
+    global _started
+    with _starting:
+        if _started is None:
+            _started = Future()
+            start = threading.Thread(
+                target=_start, args=(_started,), name="start the engine", daemon=True
+            )
+            start.start()
+        return _started
+
+
+def _there() -> bool:
+    """Whether the engine is there; it is not started for that."""
+    return _started is not None and _started.done()
 
 
 @contextmanager
@@ -87,9 +98,15 @@ def _start(future: Future[Engine]) -> None:
         future.set_exception(error)
         return
     # The first photo waits for all this and goes first.
-    time.sleep(TUNE_AFTER)
-    with suppress(Busy):
-        engine.run(_start, tune)
+    while True:
+        time.sleep(TUNE_AFTER)
+        try:
+            engine.run(_start, tune)
+        except Busy:
+            continue
+        except RuntimeError:  # closed meanwhile
+            pass
+        return
 
 
 def shared() -> Engine:
@@ -127,7 +144,7 @@ def remembers(pixels: NDArray[np.uint8], network: str | None = None) -> bool:
     Args:
         network: as in `key_of`; None: the bundled one.
     """
-    if not (_asked.is_set() and starting().done()):
+    if not _there():
         return False
     from explainer.fcn.engine import key_of  # imported already, with PyTorch
 
@@ -143,7 +160,7 @@ def begin(pixels: NDArray[np.uint8]) -> None:
     Raises:
         Busy: too many visitors wait.
     """
-    if _asked.is_set() and starting().done():
+    if _there():
         here = seat()
         here.engine.segment(here, pixels)
 
@@ -172,10 +189,17 @@ def run(
     Args:
         key: under which the answer is remembered, as in `Engine.run`.
     """
+    return run_noted(work, waiting, key)[0]
+
+
+def run_noted(
+    work: Callable[[Any], T], waiting: Callable[[int], object] | None = None, key: str = ""
+) -> tuple[T, tuple[str, ...]]:
+    """As `run`; also what went otherwise than asked, in sentences for the visitor."""
     here = seat()
     # A serving machine segments only; it has the network of this one beside it.
     own = here.engine.run(here, lambda network: work(getattr(network, "local", network)), key)
-    return _answered(own, waiting)
+    return _answered(own, waiting), own.notes
 
 
 def influence(

@@ -7,6 +7,7 @@ files taken by their path) is for those who sit at it, unless its owner says oth
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from explainer.fcn.result import Run
     from explainer.fcn.runs import Runner
+
+LOG = logging.getLogger(__name__)
 
 NETWORK, MODE, FILE = "network", "mode", "weights"
 """Parameters of the address."""
@@ -178,7 +181,8 @@ def segment(
         ValueError: the network cannot be loaded, or needs more memory than there is.
     """
     if not choice.bundled:
-        return Shown(photo, run(choice, photo.pixels, waiting), choice)
+        found, notes = run(choice, photo.pixels, waiting)
+        return Shown(replace(photo, notes=photo.notes + notes), found, choice)
     from explainer.fcn.result import Run  # imports PyTorch
 
     answer = engine.segment(photo.pixels, waiting)
@@ -202,10 +206,13 @@ def _key(choice: Choice) -> str:
 
 def run(
     choice: Choice, pixels: NDArray[np.uint8], waiting: Callable[[int], object] | None = None
-) -> Run:
+) -> tuple[Run, tuple[str, ...]]:
     """Segment a photo, (H, W, 3) RGB, with another network than the bundled one, in its turn.
 
     Raises as `segment` does.
+
+    Returns:
+        The outputs, and what went otherwise than asked, in sentences.
     """
     from explainer.fcn.device import out_of_memory  # imports PyTorch
     from explainer.fcn.engine import key_of
@@ -219,10 +226,11 @@ def run(
             held.drop()
             if out_of_memory(error):
                 raise  # the engine makes room and tries again, at last on the CPU
+            LOG.exception("%s failed", title(choice))
             raise ValueError(_no_room(choice, error)) from None
 
     try:
-        return engine.run(work, waiting, key_of(pixels, _key(choice)))
+        return engine.run_noted(work, waiting, key_of(pixels, _key(choice)))
     except (MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ValueError(_no_room(choice, error)) from None

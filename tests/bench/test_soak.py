@@ -16,6 +16,7 @@ from explainer.bench.soak import (
     verdict,
     visit_for,
 )
+from explainer.fcn.engine import Busy
 
 QUIET = """\
 2026-11-25 20:09:23.680 Uvicorn server started on 127.0.0.1:8614
@@ -91,6 +92,28 @@ def test_the_verdict_names_everything_that_is_wrong():
         "2 × in the log: ValueError: planted",
         "1 × in the log: KeyError: 'second'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("viewer", "alerts", "faults"),
+    [
+        (object(), [], []),
+        (object(), [str(Busy(64))], []),
+        (None, [str(Busy(64))], []),
+        (None, [], ["a photo was uploaded, and the page shows nothing"]),
+        # The viewer of the photo before is still there.
+        (object(), ["illegal memory"], ["a photo was uploaded, and the page says: illegal memory"]),
+    ],
+)
+def test_a_photo_is_shown_or_too_many_wait(viewer, alerts, faults):
+    class Run:
+        def component(self, name):
+            return viewer
+
+        def alerts(self):
+            return alerts
+
+    assert soak.photo_faults(Run()) == faults  # pyright: ignore
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "1e9", "soon"])

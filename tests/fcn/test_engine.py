@@ -1,6 +1,7 @@
 """The queue in front of the network: order, batches, replacement, memory, and who sees what."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
@@ -376,6 +377,77 @@ def test_one_photo_that_fails_costs_no_other_its_answer(started):
             tickets[place].result(WAIT)
 
 
+class Demanding(Fake):
+    """Has memory for so many photos at a time, none for shade 4 alone, and fails at shade 3."""
+
+    def launch(self, photos: Sequence[np.ndarray]) -> Callable[[], list[Segmentation]]:
+        collect = super().launch(photos)
+        if len(photos) > 2 or photos[0].flat[0] == 4:
+            raise torch.OutOfMemoryError
+        if any(photo.flat[0] == 3 for photo in photos):
+            raise IndexError("three")
+        return collect
+
+
+def test_where_memory_is_short_too_one_photo_that_fails_costs_no_other_its_answer(started):
+    engine, network = started(Demanding(largest_batch=4))
+    held(engine, network)
+    # Halves: [1, 2] fit, [4, 3] do not.
+    tickets = [engine.segment(session, photo(session)) for session in (1, 2, 4, 3)]
+    network.gate.set()
+    assert [shade(ticket.result(WAIT)) for ticket in tickets[:2]] == [1, 2]
+    with pytest.raises(torch.OutOfMemoryError, match="even for a small photo"):
+        tickets[2].result(WAIT)
+    with pytest.raises(IndexError, match="three"):
+        tickets[3].result(WAIT)
+    assert shade(engine.segment("next", photo(5)).result(WAIT)) == 5
+
+
+def test_after_a_while_more_photos_are_tried_together_again(started, monkeypatch):
+    engine, network = started(Fake(largest_batch=4, fits=2 * 40 * 50))
+
+    def passes(*shades: int) -> list[list[int]]:
+        engine.leave("first")  # and the photo that holds is computed again
+        held(engine, network)
+        before = len(network.passes)
+        tickets = [engine.segment(session, photo(session)) for session in shades]
+        network.gate.set()
+        assert [shade(ticket.result(WAIT)) for ticket in tickets] == list(shades)
+        return network.passes[before + 1 :]
+
+    assert passes(1, 2, 3, 4) == [[1, 2, 3, 4], [1, 2], [3, 4]]
+    network.fits = np.inf  # others have given their memory back
+    assert passes(5, 6, 7, 8) == [[5, 6], [7, 8]]
+    monkeypatch.setattr("explainer.fcn.engine.RECOVERY", 1e-3)
+    time.sleep(2e-3)
+    assert passes(11, 12, 13, 14) == [[11, 12, 13, 14]]
+
+
+def test_what_fails_leaves_its_traceback_in_the_log_unless_it_tells_what_to_do(started, caplog):
+    def work(error: Exception) -> Callable[[Fake], None]:
+        def raising(_: Fake) -> None:
+            raise error
+
+        return raising
+
+    engine, _ = started()
+    for error in (ValueError("choose another file"), RuntimeError("illegal memory access")):
+        with pytest.raises(type(error)):
+            engine.run("a", work(error)).result(WAIT)
+    (entry,) = caplog.records
+    assert entry.exc_info[1] is error
+    assert "in raising" in caplog.text
+
+
+def test_when_the_process_ends_what_is_computed_is_still_answered(started):
+    engine, network = started(Fake(passes_at_once=2))
+    held(engine, network)
+    tickets = [engine.segment(session, photo(session)) for session in (1, 2)]
+    engine._collectors.shutdown(wait=False)  # as Python does with all pools, before atexit
+    network.gate.set()
+    assert [shade(ticket.result(WAIT)) for ticket in tickets] == [1, 2]
+
+
 def test_a_pass_that_does_not_end_holds_up_nobody_else(started):
     class Hanging(Fake):
         ended = threading.Event()
@@ -440,8 +512,29 @@ def test_other_work_is_tried_again_with_more_memory_and_then_on_the_spare(starte
     spare = Fake()
     spare.device = "cpu"
     engine, network = started(spare=lambda: spare)
-    assert engine.run("a", work).result(WAIT) == where
+    ticket = engine.run("a", work)
+    assert ticket.result(WAIT) == where
     assert network.released == 1
+    assert ticket.notes == ("The memory of fake did not suffice: computed on cpu.",) * (
+        failures - 1
+    )
+
+
+def test_what_the_spare_makes_of_other_work_is_not_remembered(started):
+    def work(network: Fake) -> Answer:
+        return Answer(network.launch([photo(7)])()[0])
+
+    spare = Fake()
+    spare.device = "cpu"
+    engine, network = started(Fake(fits=0), spare=lambda: spare)
+    makeshift = engine.run("a", work, "key").result(WAIT)
+    network.fits = np.inf  # others have given their memory back
+    ticket = engine.run("a", work, "key")
+    answer = ticket.result(WAIT)
+    assert answer is not makeshift
+    assert not ticket.notes
+    assert engine.run("b", work, "key").result(WAIT) is answer
+    assert spare.passes == [[7]]
 
 
 def test_where_there_is_no_spare_work_is_tried_twice(started):

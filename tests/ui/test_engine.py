@@ -5,14 +5,14 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.runtime.caching import clear_session_resource_cache
 
 from explainer.fcn import weights
-from explainer.fcn.engine import Engine, key_of
+from explainer.fcn.engine import Busy, Engine, key_of
 from explainer.fcn.segmenter import Segmenter
 from explainer.ui import engine, segment_page
 from explainer.ui.segment_page import queue_line
@@ -21,12 +21,9 @@ PHOTO = np.zeros((8, 8, 3), np.uint8)
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No engine yet, as on a new server."""
-    engine.starting.clear()
-    monkeypatch.setattr(engine, "_asked", threading.Event())
-    yield
-    engine.starting.clear()
+    monkeypatch.setattr(engine, "_started", None)
 
 
 @pytest.mark.usefixtures("fresh")
@@ -57,12 +54,35 @@ def test_the_first_photo_does_not_wait_for_the_choice_of_threads(monkeypatch: py
 
 
 @pytest.mark.usefixtures("fresh")
+def test_where_too_many_wait_the_threads_are_chosen_later(monkeypatch: pytest.MonkeyPatch):
+    answers = [Busy(64), Busy(64)]
+    chosen = threading.Event()
+
+    def run(*_: object) -> None:
+        if answers:
+            raise answers.pop()
+        chosen.set()
+
+    monkeypatch.setattr(engine, "TUNE_AFTER", 0.01)
+    monkeypatch.setattr(Engine, "run", run)
+    engine.shared()
+    assert chosen.wait(30)
+
+
+def test_who_has_streamlits_caches_cleared_starts_no_second_engine():
+    """Any browser can: its menu has a command for it."""
+    shared = engine.shared()
+    st.cache_resource.clear()
+    assert engine.shared() is shared
+
+
+@pytest.mark.usefixtures("fresh")
 def test_garbage_is_collected_once_the_engine_is_there_and_where_it_cannot_be(
     monkeypatch: pytest.MonkeyPatch,
 ):
     engine.shared()
     assert gc.isenabled()
-    engine.starting.clear()
+    monkeypatch.setattr(engine, "_started", None)
     monkeypatch.setitem(sys.modules, "explainer.fcn.engine", None)  # its import fails
     with pytest.raises(ImportError):
         engine.shared()
@@ -92,7 +112,7 @@ def test_without_a_record_of_the_weights_every_photo_hears_of_it(monkeypatch: py
 @pytest.mark.usefixtures("fresh")
 def test_a_photo_queued_early_does_not_start_the_engine():
     engine.begin(PHOTO)
-    assert not engine._asked.is_set()
+    assert engine._started is None
     expected = engine.segment(PHOTO)
     engine.begin(PHOTO)
     assert engine.segment(PHOTO) is expected

@@ -346,7 +346,7 @@ def test_visitors_of_different_networks_never_have_two_in_memory(monkeypatch, ca
             for turn in range(3)
             for choice in choices
         ]
-        outputs = [future.result(120).outputs for future in asked]
+        outputs = [future.result(120)[0].outputs for future in asked]
     assert outputs == [(32, 16, 8), (32, 16), (32,)] * 3
     assert threads == {"the network"}
 
@@ -355,15 +355,15 @@ def test_visitors_of_different_networks_never_have_two_in_memory(monkeypatch, ca
 def test_an_answer_is_remembered_for_its_network_and_its_file(monkeypatch, cache):
     torch.save(release(16, seed=3), cache / "mine.pth")
     own, untrained = Choice("fcn-vgg16", "own-file", "mine.pth"), Choice("fcn-vgg16", "untrained")
-    before = networks.run(own, PHOTO)
-    other = networks.run(untrained, PHOTO)
+    before, _ = networks.run(own, PHOTO)
+    other, _ = networks.run(untrained, PHOTO)
     assert other.outputs != before.outputs
     loaded = networks._held().runner
-    assert networks.run(own, PHOTO) is before
+    assert networks.run(own, PHOTO)[0] is before
     assert networks._held().runner is loaded, "what is known needs no network"
     torch.save(release(16, seed=4), cache / "mine.pth")
     os.utime(cache / "mine.pth", ns=(1, 1))
-    after = networks.run(own, PHOTO)
+    after, _ = networks.run(own, PHOTO)
     assert (after.finest.scores[32].values != before.finest.scores[32].values).any()
 
 
@@ -380,7 +380,29 @@ def test_too_little_memory_is_explained(monkeypatch, error):
         with pytest.raises(ValueError, match=r"could not run here \(.*out of memory.*smaller"):
             networks.run(choice, photo)
     assert networks._held().runner is None, "others need the memory"
-    assert networks.run(choice, photo).outputs == (32, 16, 8)
+    assert networks.run(choice, photo)[0].outputs == (32, 16, 8)
+
+
+@pytest.mark.usefixtures("thin")
+def test_a_failure_that_is_not_of_memory_is_explained_and_leaves_its_traceback(monkeypatch, caplog):
+    def fails(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(runs.Runner, "__call__", fails)
+    with pytest.raises(ValueError, match=r"could not run here \(CUDA error"):
+        networks.run(Choice("fcn-vgg16", "untrained"), np.full_like(PHOTO, 99))
+    assert "in fails" in caplog.text
+
+
+@pytest.mark.usefixtures("thin")
+def test_the_page_says_that_a_network_had_to_run_elsewhere(visit_page, monkeypatch):
+    run = networks.engine.run_noted
+    monkeypatch.setattr(
+        networks.engine, "run_noted", lambda *args: (run(*args)[0], ("Computed on the moon.",))
+    )
+    app = visit_page(network="fcn-vgg16", mode="untrained")
+    assert not app.exception
+    assert any("Computed on the moon." in text.value for text in app.caption)
 
 
 @pytest.mark.usefixtures("thin")
@@ -390,7 +412,7 @@ def test_when_too_many_wait_the_choice_is_kept(visit_page, monkeypatch):
 
     app = visit_page()
     with monkeypatch.context() as patched:
-        patched.setattr(networks.engine, "run", busy)
+        patched.setattr(networks.engine, "run_noted", busy)
         app.query_params["network"], app.query_params["mode"] = "fcn-vgg16", "untrained"
         app.run()
     assert "64 visitors wait" in app.error[0].value
@@ -496,7 +518,7 @@ def test_a_file_of_ones_own_is_copied_and_run(tmp_path, cache):
     assert choice == Choice("fcn-vgg16", "own-file", "mine.pth")
     assert [path.name for path in cache.iterdir()] == ["mine.pth"]
     assert parse("fcn-vgg16", "own-file", "mine.pth") == choice
-    assert networks.run(choice, PHOTO).outputs == (32, 16)
+    assert networks.run(choice, PHOTO)[0].outputs == (32, 16)
     with pytest.raises(FileError, match="there already"):
         networks.take(tmp_path / "mine.pth", "fcn-vgg16")
     (tmp_path / "fcn8s_from_caffe.pth").write_bytes((tmp_path / "mine.pth").read_bytes())

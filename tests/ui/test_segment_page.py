@@ -222,7 +222,7 @@ def test_where_browsers_refuse_the_camera_the_page_says_so(visit_page, monkeypat
 def test_unusable_weights_are_explained_and_tried_again(visit_page, monkeypatch):
     from explainer.fcn.segmenter import Segmenter
 
-    engine.starting.clear()
+    monkeypatch.setattr(engine, "_started", None)
     with monkeypatch.context() as patch:
         patch.setattr(
             Segmenter, "load", lambda *_, **__: (_ for _ in ()).throw(WeightsError("no weights"))
