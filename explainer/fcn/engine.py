@@ -453,8 +453,9 @@ class Engine:
         if self._network is None:
             return 1
         most = together(self._network, size)
-        fits, since = self._fits.get(size, (most, 0.0))
-        return min(most, fits << int((time.monotonic() - since) // RECOVERY))
+        now = time.monotonic()
+        fits, since = self._fits.get(size, (most, now))
+        return min(most, fits << int((now - since) // RECOVERY))
 
     def _without(self, shortage: int) -> tuple[str, ...]:
         """What to say where memory did not suffice for so many photos together; 0: nothing."""
@@ -511,6 +512,7 @@ class Engine:
         return work(spare)
 
     def _on(self, spare: Network) -> str:
+        """What to say where the spare computed."""
         assert self._network is not None
         return f"The memory of {self._network.device} did not suffice: computed on {spare.device}."
 

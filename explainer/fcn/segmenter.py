@@ -84,7 +84,7 @@ def together(network: Batching, size: tuple[int, int]) -> int:
 
 
 class Segmenter:
-    """A network on a device. Calls from several threads are safe: nothing is written.
+    """A network on a device. Calls from several threads are safe.
 
     Args:
         network: in evaluation mode.
