@@ -98,13 +98,27 @@ def test_an_output_lights_what_it_reads_in_every_view(lesson: Page, view: str):
         lights = point(lesson, "output", *target)
         links = A.reads(target)
         assert lights["input"] == {link.input for link in links}
-        if view != "Zero insertion":
+        if view == "Zero insertion":
+            assert len(lights["flipped"]) == len(lights["kernel"]) == 9
+        else:
             assert lights["kernel"] == {link.tap for link in links}
         if view == "Matrix":
             row = target[0] * 4 + target[1]
             flat = {link.input[0] * 2 + link.input[1] for link in links}
             assert lights["transposed"] == {(row, column) for column in flat}
             assert lights["matrix"] == {(column, row) for column in flat}
+
+
+@pytest.mark.parametrize("kernel", ["kernel", "flipped"])
+def test_a_weight_lights_what_it_meets_flipped_or_not(lesson: Page, kernel: str):
+    show(lesson, "Zero insertion")
+    row, column = (0, 1) if kernel == "kernel" else (2, 1)
+    lights = point(lesson, kernel, row, column)
+    assert lights["kernel"] == {(0, 1)}
+    assert lights["flipped"] == {(2, 1)}
+    assert len(lights["output"]) == 16
+    assert len(lights["spread"]) == 16
+    assert lights["input"] == {link.input for link in build(D1_STRIDE).A.joined_by((0, 1))}
 
 
 def test_an_input_lights_its_stamp(lesson: Page):

@@ -31,24 +31,34 @@ class Links {
     return table;
   }
 
+  isKernel(name) {
+    return this.roles.get(name) === "kernel";
+  }
+
   /**
    * The lit cells by grid, from one cell outwards, group by group. A grid is lit once, by the nearest
-   * groups. Nothing goes on from a kernel: its weights meet everything.
+   * groups. From a kernel it only goes on to the same weights elsewhere (the flipped kernel): they
+   * meet everything. A weight that is pointed at, here or elsewhere, lights what it meets.
    */
   light({ name, cell }) {
     const lit = new Map([[name, new Set([cell])]]);
     const used = new Set();
+    const pointedAt = new Set([name]);
     let frontier = [name];
     while (frontier.length) {
       const found = new Map();
       for (const [g, { cells }] of this.groups.entries()) {
-        const from = used.has(g) ? [] : frontier.filter((grid) => cells[grid]);
+        const sameWeights = Object.keys(cells).every((grid) => this.isKernel(grid));
+        const goesOn = (grid) => pointedAt.has(grid) || sameWeights || !this.isKernel(grid);
+        const from = used.has(g) ? [] : frontier.filter((grid) => cells[grid] && goesOn(grid));
         if (!from.length) continue;
         used.add(g);
         for (const grid of from) this.follow(g, grid, lit, found);
+        if (sameWeights && from.some((grid) => pointedAt.has(grid)))
+          for (const grid of Object.keys(cells)) pointedAt.add(grid);
       }
       for (const [grid, cells] of found) lit.set(grid, cells);
-      frontier = [...found.keys()].filter((grid) => this.roles.get(grid) !== "kernel");
+      frontier = [...found.keys()];
     }
     return lit;
   }
@@ -73,7 +83,7 @@ class Links {
     const pairs = [];
     for (const { cells, lines } of this.groups) {
       if (!lines) continue;
-      const names = Object.keys(cells).filter((name) => this.roles.get(name) !== "kernel");
+      const names = Object.keys(cells).filter((name) => !this.isKernel(name));
       for (let i = 1; i < names.length; i++) {
         const [name, next] = [names[i - 1], names[i]];
         const [ours, theirs] = lit ? [lit.get(name), lit.get(next)] : [null, null];

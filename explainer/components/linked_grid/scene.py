@@ -156,8 +156,9 @@ class Scene:
         rows: from top to bottom, each from left to right: grids, and signs between them
             ("∗", "=", "→", "+").
         links: groups of links. Pointing at a cell lights what its links hold in every other grid,
-            and goes on from there through the other groups (pooled → pooled → unpooled), but not
-            from a kernel, whose weights meet everything. A grid is lit by the nearest groups only.
+            and goes on from there through the other groups (pooled → pooled → unpooled), but from
+            a kernel, whose weights meet everything, only to the same weights elsewhere (a group of
+            nothing but kernels). A grid is lit by the nearest groups only.
         terms: by grid, what the term strip says for each of its cells: text in which
             `{x:…}`, `{w:…}`, `{y:…}`, `{p:…}` are chips in the colours of input, kernel, output
             and padding.

@@ -239,7 +239,7 @@ def _parts(state: State) -> tuple[LinearMap, list[Grid], dict[str, list[str]]]:
     shown = (cell_names, taps) if state.letters else None
     terms = {
         "input": input_terms(valid, marks, cell_names),
-        "kernel": kernel_terms(A, kernel, state.letters, taps),
+        "kernel": kernel_terms(valid, kernel, state.letters, taps, marks),
         "output": output_terms(valid, embedding(x), shown, marks),
     }
     return valid, drawn, terms

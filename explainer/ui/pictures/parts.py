@@ -240,22 +240,34 @@ def input_terms(
 
 
 def kernel_terms(
-    A: LinearMap, kernel: ArrayLike, letters: bool = False, labels: Names | None = None
+    A: LinearMap,
+    kernel: ArrayLike,
+    letters: bool = False,
+    labels: Names | None = None,
+    marks: str = "",
 ) -> list[str]:
     """For every tap of the kernel its weight, and how many pairs of cells it joins.
 
     Args:
+        A: the map whose links are drawn; for a padded one the valid map on the padded grid, so
+            that the words count what lights up.
         letters: whether the weights are left out.
         labels: of the taps; the names w11 … by default.
+        marks: of the input's cells; pairs with padding or an inserted zero are counted apart.
     """
     kernel = np.asarray(kernel, np.float64)
     counts = np.bincount(A.taps, minlength=kernel.size)
+    zero = np.isin(list(marks or "." * A.shape[1]), ("p", "z"))
+    zeros = np.bincount(A.taps[zero[A.cols]], minlength=kernel.size)
     taps = names("w", kernel.shape) if labels is None else labels
     terms = []
-    for name, value, count in zip(taps.ravel(), kernel.ravel(), counts, strict=True):
+    for name, value, count, idle in zip(taps.ravel(), kernel.ravel(), counts, zeros, strict=True):
         equal = "" if letters else f" = {chips('w', number(value))}"
         pairs = "one pair" if count == 1 else f"{count} pairs"
-        terms.append(f"{chips('w', name)}{equal} joins {pairs} of cells: one weight for all")
+        with_zeros = f", {idle} of them with {chips('p', 0)}" if idle else ""
+        terms.append(
+            f"{chips('w', name)}{equal} joins {pairs} of cells{with_zeros}: one weight for all"
+        )
     return terms
 
 

@@ -552,7 +552,7 @@ def insertion(state: State) -> Scene:
     zeros = np.array([mark != "." for mark in spread_grid.marks])
     met = np.bincount(slid.rows, zeros[slid.cols], slid.shape[0]).astype(int)
     sums = _sums(state, built.A, _named("y", built.A.output_shape))
-    taps = kernel_terms(built.A, state.kernel_values, state.letters)
+    taps = kernel_terms(slid, state.kernel_values, state.letters, marks=spread_grid.marks)
     weights = _kernel(state)
     terms = {
         "input": [
@@ -698,7 +698,7 @@ def gradient(state: State) -> Scene:
             f"the {chips('w', 'weight')} between them"
             for name, read in zip(_named("x", state.shape), v_names, strict=True)
         ],
-        "kernel": kernel_terms(A, state.kernel_values, state.letters),
+        "kernel": kernel_terms(C, state.kernel_values, state.letters, marks=marks),
         "output": [
             f"∂L/∂u{label[1:]}: {term}" if label else term
             for term, label in zip(_sums(state, A, labels), labels, strict=True)

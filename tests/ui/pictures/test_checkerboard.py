@@ -32,7 +32,7 @@ from explainer.ui.pictures.checkerboard import (
     sizes,
     snippet,
 )
-from tests.ui.pictures.conftest import run
+from tests.ui.pictures.conftest import run, weights_count_what_they_light
 
 STATES = st.builds(
     State,
@@ -84,6 +84,7 @@ def test_every_state_has_a_picture_or_names_what_would_work(state, view):
     if drawn is None:
         return
     assert payload(drawn)["views"] == list(VIEWS)
+    weights_count_what_they_light(drawn)
     for name, terms in drawn.terms.items():
         assert all(terms), name
 

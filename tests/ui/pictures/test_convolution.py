@@ -29,7 +29,7 @@ from explainer.ui.pictures.convolution import (
     unused,
 )
 from explainer.ui.values import written
-from tests.ui.pictures.conftest import run
+from tests.ui.pictures.conftest import run, weights_count_what_they_light
 
 STATES = st.builds(
     State,
@@ -79,6 +79,7 @@ def test_every_state_has_a_picture_or_names_the_broken_rule(state, view):
         return
     assert payload(drawn)["views"] == list(VIEWS)
     assert drawn.steps is not None
+    weights_count_what_they_light(drawn)
     for name, terms in drawn.terms.items():
         # Blank entries of a large matrix have nothing to say.
         assert all(terms) or (name == "matrix" and len(terms) > 1000), name

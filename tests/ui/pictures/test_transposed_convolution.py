@@ -43,7 +43,7 @@ from explainer.ui.pictures.transposed_convolution import (
     views_of,
     zero_inserted,
 )
-from tests.ui.pictures.conftest import run
+from tests.ui.pictures.conftest import run, weights_count_what_they_light
 
 STATES = st.builds(
     State,
@@ -120,6 +120,7 @@ def test_a_state_is_impossible_or_drawn_in_four_views(state):
         drawn = scene(replace(state, letters=False), view)
         payload(drawn)
         payload(scene(state, view))
+        weights_count_what_they_light(drawn)
         if pictures.shown(state, view) != state:
             one = by_torch(pictures.shown(replace(state, letters=False), view))
             assert framed(drawn).ravel().tolist() == [number(value) for value in one.ravel()]
