@@ -291,7 +291,7 @@ def layers_view(now: pictures.State) -> None:
     too_small(now)
     with st.container(key="predict", border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
-            "**Predict** · *“A uniform box.”* Does every pixel in the box count alike?",
+            f"{lesson.often_said('A uniform box.')} Does every pixel in the box count alike?",
             width="stretch",
         )
         st.button(
@@ -333,7 +333,7 @@ def network_view(now: pictures.State) -> None:
         stage = st.container()
         switches = st.container(key="switches", horizontal=True, vertical_alignment="center")
     with right, st.container(key="predict", border=True, gap="small"):
-        st.markdown("**Predict** · *“A uniform box.”*")
+        st.markdown(lesson.often_said("A uniform box."))
         if st.session_state.get(question(place)):
             shown = answer(photo, place, switches)
         else:
@@ -429,10 +429,9 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
     after, source = again
     before = f"{found.answer.label} {100 * found.answer.probability:.0f} %"
     now = f"{after.label} {100 * after.probability:.0f} %"
-    if after.label == found.answer.label:
-        st.success(f"{before} → {now}: the label survives.", icon=":material/check:")
-    else:
-        st.info(f"{before} → {now}: the label is lost.", icon=":material/lightbulb:")
+    survives = after.label == found.answer.label
+    fate = "the label survives" if survives else "the label is lost"
+    lesson.verdict(survives, f"{before} → {now}: {fate}.")
     return {"photo": source, "circles": circles, "says": f"At the cross, run again: {now}"}
 
 

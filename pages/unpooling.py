@@ -200,7 +200,7 @@ def prediction(now: pictures.State) -> None:
     """Where will max unpooling put its values?"""
     asked = question(now)
     with st.container(key="predict", border=True):
-        st.markdown("**Predict** · *“Max unpooling restores.”*")
+        st.markdown(lesson.often_said("Max unpooling restores."))
         if asked is None:
             st.markdown("The 5 moves one cell up. Where will max unpooling put the values of z?")
             st.button(
@@ -225,11 +225,7 @@ def prediction(now: pictures.State) -> None:
             )
             st.button("Not now", on_click=forget, key="not_now")
             return
-        right, text = pictures.verdict(now, guess)
-        if right:
-            st.success(text, icon=":material/check:")
-        else:
-            st.info(text, icon=":material/lightbulb:")
+        lesson.verdict(*pictures.verdict(now, guess))
         with st.container(horizontal=True):
             st.button("Ask again", on_click=ask_for, args=(now,), key="ask_again")
             st.button("Done", on_click=forget, key="done")

@@ -551,46 +551,66 @@ def revealed(question: Question) -> bool:
 def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool:
     """Draw a question; whether it has been answered and revealed.
 
+    The answer takes the place of the options: it has to stand beside the picture that shows why.
+
     Args:
         on_reveal: called when the student reveals, e.g. to set the controls that show why.
     """
-    state = f"revealed {question.key}"
+    given = st.session_state.get(f"revealed {question.key}")
     with st.container(key="predict", border=True):
-        st.markdown(f"**Predict** · *“{question.belief}”*")
+        if given:
+            st.markdown(f"Often said: *“{question.belief}”*  \n{question.text}")
+            right = given == question.answer
+            word = "Right" if right else "Answer"
+            verdict(right, f"**{word}: {question.answer}.** {question.why}")
+            again = f"again {question.key}"
+            st.button(
+                "Ask again",
+                key=again,
+                type="tertiary",
+                icon=":material/replay:",
+                on_click=_forget,
+                args=(question.key,),
+            )
+            return True
+        st.markdown(often_said(question.belief))
         chosen = st.radio(
             question.text,
             question.options,
             index=None,
             key=f"answer {question.key}",
             horizontal=True,
-            disabled=revealed(question),
         )
-        if not revealed(question):
-            st.button(
-                "Reveal",
-                key=f"reveal {question.key}",
-                type="primary",
-                disabled=chosen is None,
-                on_click=_reveal,
-                args=(state, on_reveal),
-            )
-            return False
-        if chosen == question.answer:
-            st.success(f"{question.answer}. {question.why}", icon=":material/check:")
-        else:
-            st.info(f"It is {question.answer}. {question.why}", icon=":material/lightbulb:")
-        st.button("Ask again", key=f"again {question.key}", on_click=_forget, args=(question.key,))
-        return True
+        st.button(
+            "Reveal",
+            key=f"reveal {question.key}",
+            type="primary",
+            disabled=chosen is None,
+            on_click=_reveal,
+            args=(question.key, chosen, on_reveal),
+        )
+        return False
 
 
-def _reveal(state: str, then: Callable[[], None] | None) -> None:
-    st.session_state[state] = True
+def often_said(belief: str) -> str:
+    """The first words of a prediction, as Markdown: the misconception that it cures."""
+    return f"**Predict** · often said: *“{belief}”*"
+
+
+def verdict(right: bool, text: str) -> None:
+    """Draw what is said of a prediction."""
+    say = st.success if right else st.info
+    say(text)
+
+
+def _reveal(key: str, chosen: str, then: Callable[[], None] | None) -> None:
+    st.session_state[f"revealed {key}"] = chosen
     if then is not None:
         then()
 
 
 def _forget(key: str) -> None:
-    st.session_state[f"revealed {key}"] = False
+    st.session_state[f"revealed {key}"] = None
     st.session_state[f"answer {key}"] = None
 
 

@@ -154,7 +154,7 @@ def test_a_prediction_leads_to_the_picture_that_tells(lesson: Page):
     reveal = lesson.get_by_role("button", name="Reveal").first
     expect(reveal).to_be_enabled()
     reveal.click()
-    expect(lesson.get_by_text("It is with a pattern").first).to_be_visible()
+    expect(lesson.get_by_text("Answer: with a pattern").first).to_be_visible()
     expect(cells(lesson, "sums")).to_have_count(4)
     assert cells(lesson, "sums").all_inner_texts() == ["4", "4", "4", "8"]
 

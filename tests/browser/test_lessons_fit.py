@@ -1,5 +1,6 @@
 """Every view of every lesson in a window of 1280×720 and of 1920×1080, switched by its digit."""
 
+import re
 from typing import Any
 
 import pytest
@@ -99,6 +100,37 @@ def test_both_views_of_the_receptive_field_too(window: ViewportSize, page: Page,
         expect(page.locator(".st-key-predict").first).to_contain_text(question)
         idle(page)
         needs_no_scrolling(page, FIELD)
+
+
+QUESTIONS = [
+    *(
+        (path, f"view={view}")
+        for path in ("convolution", "transposed_convolution")
+        for view in VIEWS[path]
+    ),
+    *(("checkerboard", f"question={question}") for question in ("4×4", "tent", "stack")),
+    *(
+        ("dilation", f"view={view}") for view in VIEWS["dilation"][1:]
+    ),  # the first has cells to click
+]
+
+
+@pytest.mark.parametrize(("path", "query"), QUESTIONS)
+def test_an_answer_stands_beside_the_picture_that_shows_why(
+    path: str, query: str, page: Page, serve: Any
+):
+    page.set_viewport_size(SMALL)
+    page.goto(f"{serve().rstrip('/')}/{path}?{query}")
+    page.locator(GRID).first.wait_for()
+    idle(page)
+    question = page.locator(".st-key-predict")
+    question.locator("label:has(input[type=radio])").first.click()
+    reveal = question.get_by_role("button", name="Reveal")
+    expect(reveal).to_be_enabled()
+    reveal.click()
+    expect(question.get_by_text(re.compile("^(Right|Answer): "))).to_be_visible()
+    idle(page)
+    needs_no_scrolling(page, GRID)
 
 
 # What is wrong with a lesson's picture, in words.

@@ -117,9 +117,9 @@ def test_edited_weights_come_from_the_link(visit_lesson):
 @pytest.mark.parametrize(
     ("question", "answer", "right", "shown"),
     [
-        ("4×4", "flat", "It is with a pattern", {"kernel": 4, "weights": "own"}),
-        ("tent", "flat", "flat. 4·¼", {"kernel": 3, "weights": "tent"}),
-        ("stack", "2", "It is 3", {"layers": 2}),
+        ("4×4", "flat", "Answer: with a pattern", {"kernel": 4, "weights": "own"}),
+        ("tent", "flat", "Right: flat.** 4·¼", {"kernel": 3, "weights": "tent"}),
+        ("stack", "2", "Answer: 3", {"layers": 2}),
     ],
 )
 def test_the_predictions_reveal_and_show_why(visit_lesson, question, answer, right, shown):

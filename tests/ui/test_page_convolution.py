@@ -218,7 +218,7 @@ def test_the_prediction_reveals_and_sets_the_example(visit_lesson):
     app.button(key="reveal plateau").click().run()
     assert app.slider(key="size").value == 6
     assert result(app) == "2"
-    assert "It is stays" in app.info[0].value
+    assert "Answer: stays" in app.info[0].value
     press(app, "again plateau")
     assert not app.info
 

@@ -108,8 +108,9 @@ def test_the_prediction_reveals_by_showing_it(visit_lesson):
     assert settings(app)["output_padding"] == 1
     assert result(app) == "4"
     # The question stays with its answer, although its settings have changed.
-    assert "output_padding goes from 0 to 1" in app.radio[0].label
-    assert "It is sums, like the others" in app.info[0].value
+    assert any("output_padding goes from 0 to 1" in text.value for text in app.markdown)
+    assert not app.radio
+    assert "Answer: sums, like the others" in app.info[0].value
     # Other settings, another question.
     app.slider(key="padding").set_value(0).run()
     assert not app.info
@@ -121,7 +122,7 @@ def test_the_second_prediction_leads_to_the_empty_row(visit_lesson):
     app.radio[0].set_value("zeros").run()
     press(app, next(b.key for b in app.button if (b.key or "").startswith("reveal")))
     assert settings(app)["padding"] == 0
-    assert app.success[0].value.startswith("zeros.")
+    assert app.success[0].value.startswith("**Right: zeros.**")
 
 
 def test_keras_needs_no_padding(visit_lesson):
