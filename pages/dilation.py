@@ -245,9 +245,9 @@ QUESTIONS = {
     "Pooling": Question(
         "pooling",
         "Without its stride the network must be trained again.",
-        "The stride goes, what follows is dilated by it. The old outputs …",
-        ("stay the same", "get larger", "are lost"),
-        "stay the same",
+        "The stride goes, what follows is dilated by it. The old outputs are then …",
+        ("the same", "larger", "lost"),
+        "the same",
         "They read the same cells with the same weights; new ones appear between them.",
     ),
     "Photo": Question(

@@ -75,6 +75,10 @@ CELLS_BESIDE_TITLES = 18
 """In a wider row titles stand above, which many rows have no room for."""
 
 
+KEPT_BACK = "?"
+"""In a cell whose number comes with the answer to the question."""
+
+
 @dataclass(frozen=True)
 class State:
     """The settings of the page; `x` and `w` are the edited numbers of the address, or "".
@@ -400,7 +404,7 @@ def _unit_terms(
     if not told:
         rest = ""
     elif missing:
-        rest = f", touches {len(offsets)} of them, {missing} are holes"
+        rest = f", touches {len(offsets)}, {missing} hole{'' if missing == 1 else 's'}"
     else:
         rest = ", touches every one"
     return [
@@ -577,7 +581,7 @@ def _without_taps(scene: Scene, state: State) -> Scene:
     x, w, y = (scene.grid(name) for name in ("input", "kernel", "output"))
     drawn: dict[str, Grid] = {
         "input": replace(x, tints=None),
-        "kernel": replace(w, texts=[""] * len(w.texts), marks="", editable=False),
+        "kernel": replace(w, texts=[KEPT_BACK] * len(w.texts), marks="", editable=False),
         "output": replace(y, tints=None),
     }
     reach = span(state.kernel, state.dilation)
@@ -818,7 +822,7 @@ def resample(state: State) -> Scene:
             "dilated",
             "output",
             maps.dilated(x),
-            None if told else [""] * x.size,
+            None if told else [KEPT_BACK] * x.size,
             title=f"y, d = {d}",
             bright=kept,
         ),
@@ -843,13 +847,14 @@ def resample(state: State) -> Scene:
             for name in _named("y", x.shape)
         ],
     }
-    count = (
-        f"{len(place)} filled places agree, the dilated convolution computes {x.size} of {x.size}"
-    )
     if d == 1:
         rest = "dilation 1: nothing is left out, and both ways agree everywhere"
     else:
-        rest = f"the {count}" if told else "where does y differ from u? Predict first"
+        rest = (
+            f"{len(place)} filled places agree; y computes the rest"
+            if told
+            else "where does y differ from u? Predict first"
+        )
     if state.axes == 1:
         rest = f"weights {chips('w', ', '.join(numbers(w)))}: {rest}" if d > 1 else rest
         rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
@@ -1090,7 +1095,7 @@ def pooling(state: State) -> Scene:
             "dense",
             "output",
             dense,
-            None if told else [""] * dense.size,
+            None if told else [KEPT_BACK] * dense.size,
             title=f"v, d = {dilation}",
             letter="v",
             bright=both.place.tolist() if told else (),

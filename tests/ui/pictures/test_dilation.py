@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -201,9 +202,9 @@ def test_cells_of_one_colour_never_meet_those_of_another():
 
 def test_what_is_said_of_a_unit_and_of_a_cell():
     terms = pictures.stack(State(dilations=(2, 2, 2), cells=15)).terms
-    assert terms["output"][0] == (
-        "{y:y1} spans {x:x1} … {x:x13}: 13 cells, touches 7 of them, 6 are holes"
-    )
+    assert terms["output"][0] == "{y:y1} spans {x:x1} … {x:x13}: 13 cells, touches 7, 6 holes"
+    one_hole = pictures.stack(State(dilations=(2,), kernel=2)).terms["output"][0]
+    assert one_hole.endswith("3 cells, touches 2, 1 hole")
     assert terms["input"][2] == "{x:x3} reaches {y:y1}, {y:y3}"
     assert terms["input"][1] == "{x:x2} reaches {y:y2}"
     assert pictures.stack(State()).terms["output"][0].endswith("15 cells, touches every one")
@@ -732,7 +733,7 @@ def test_before_the_answer_nothing_compares_the_outputs_of_both_ways(view, axes)
     open_ = pictures.scene(State(axes=axes, size=8, told=False), view)
     shown_way, asked_way = WAYS[view]
     asked = asked_way[-1]
-    assert set(open_.grid(asked).texts) == {""}
+    assert set(open_.grid(asked).texts) == {"?"}
     assert not any(drawn.bright for drawn in open_.grids)
     for name in shown_way:
         assert open_.grid(name).texts == told.grid(name).texts
@@ -750,7 +751,7 @@ def test_before_the_answer_nothing_compares_the_outputs_of_both_ways(view, axes)
 @pytest.mark.parametrize("dilation", [2, 3])
 def test_no_other_way_up_tells_where_the_dilated_convolution_differs(up, dilation):
     scene = pictures.resample(State(up=up, dilation=dilation, told=False))
-    assert set(scene.grid("dilated").texts) == {""}
+    assert set(scene.grid("dilated").texts) == {"?"}
 
 
 def test_with_dilation_1_nothing_is_kept_back():
@@ -773,7 +774,7 @@ def test_before_the_answer_the_kernel_in_question_shows_what_it_spans_alone():
     scene = pictures.kernel(state)
     taps = scene.grid("kernel")
     assert (len(taps.texts), taps.columns) == (49, 7)
-    assert set(taps.texts) == {""}
+    assert set(taps.texts) == {"?"}
     assert not taps.marks
     assert not taps.editable
     assert all(drawn.tints is None for drawn in scene.grids)
@@ -793,6 +794,22 @@ def test_other_kernels_are_shown_but_not_counted_before_the_answer(change):
     assert replace(kept_back, rest=told.rest) == told
     assert "read" in told.rest
     assert "read" not in kept_back.rest
+
+
+LINE = {"Stack": 48}
+"""Characters that the strip has room for in one line at 1280×720, where it is narrower than 62."""
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("dilations", [(1, 2, 4), (2, 2, 2)])
+@pytest.mark.parametrize("view", pictures.VIEWS)
+def test_the_strip_is_one_line(view, dilations, axes, told):
+    state = State(dilations=dilations, axes=axes, dilation=3, told=told)
+    scene = pictures.scene(state, view)
+    pinned = scene.terms["output"][:1] if view == "Stack" else []
+    for said in (scene.rest, *pinned):
+        assert len(re.sub(r"{\w:(.*?)}", r"\1", said)) <= LINE.get(view, 62), said
 
 
 @pytest.mark.parametrize("signal", pictures.SIGNALS)
