@@ -165,7 +165,7 @@ def _said(state: State, view: str) -> str:
     parts, stack_ = classes(state.dilations), chips("w", dilations_of(state.dilations))
     if parts == 1:
         return f"{stack_}: nothing in common, so all mix"
-    if keeps_black_back(state, state.dilations):
+    if not state.told and state.dilations == GUESSED:
         return f"{stack_}: how many outputs notice? Predict first"
     return f"{stack_}: {parts}×{parts} sub-photos that never mix"
 
@@ -580,7 +580,7 @@ def _without_taps(scene: Scene, state: State) -> Scene:
     """The view Kernel, where nothing says which of the spanned cells are read."""
     x, w, y = (scene.grid(name) for name in ("input", "kernel", "output"))
     drawn: dict[str, Grid] = {
-        "input": replace(x, tints=None),
+        "input": replace(x, tints=None, marks=x.marks.replace("u", ".")),
         "kernel": replace(w, texts=[KEPT_BACK] * len(w.texts), marks="", editable=False),
         "output": replace(y, tints=None),
     }

@@ -787,6 +787,15 @@ def test_before_the_answer_the_kernel_in_question_shows_what_it_spans_alone():
     assert answered.grid("kernel").marks.count("z") == 40
 
 
+def test_cells_that_the_kernel_in_question_leaves_out_are_hatched_after_the_answer():
+    marks = {
+        told: pictures.kernel(State(dilation=3, size=7, told=told)).grid("input").marks
+        for told in (False, True)
+    }
+    assert marks[True].count("u") == 49 - 9
+    assert not marks[False].strip(".")
+
+
 @pytest.mark.parametrize("change", [{"dilation": 2}, {"dilation": 1}, {"kernel": 2}])
 def test_other_kernels_are_shown_but_not_counted_before_the_answer(change):
     state = State(**{"dilation": 3, "told": False} | change)
@@ -861,7 +870,9 @@ def test_before_the_answer_the_photo_in_question_is_kept_back(dilations, kept):
     state = State(dilations=dilations, weights="blur", told=False)
     drawn = images.photo_html(state)
     assert (drawn.count("?"), drawn.count("<img")) == (2 * kept, 6 - 2 * kept)
-    assert "never mix" not in pictures.scene(state, "Photo").rest or dilations == (4,)
+    for blackout in (True, False):
+        says = pictures.scene(replace(state, blackout=blackout), "Photo").rest
+        assert ("never mix" in says) is (dilations == (4,))
     assert images.photo_html(replace(state, blackout=False)).count("<img") == 6
 
 
