@@ -245,9 +245,9 @@ QUESTIONS = {
     "Pooling": Question(
         "pooling",
         "Without its stride the network must be trained again.",
-        "The stride goes, what follows is dilated by it. The old outputs …",
-        ("stay the same", "get larger", "are lost"),
-        "stay the same",
+        "The stride goes, what follows is dilated by it. The old outputs are then …",
+        ("the same", "larger", "lost"),
+        "the same",
         "They read the same cells with the same weights; new ones appear between them.",
     ),
     "Photo": Question(
@@ -271,7 +271,12 @@ QUESTIONS = {
 
 # What a revealed answer shows.
 REVEALED = {
-    "Kernel": {"dilation": 3, "kernel": 3, "size": 9, "padding": 0},
+    "Kernel": {
+        "dilation": pictures.ASKED_DILATION,
+        "kernel": pictures.ASKED_TAPS,
+        "size": 9,
+        "padding": 0,
+    },
     "Resample": {"dilation": 2, "up": "nails"},
     "Pooling": {"stride": 2},
     "Photo": {"dilations": "2,2,2", "kernel": 3, "weights": "blur", "blackout": True},
@@ -468,7 +473,8 @@ def picture(now: pictures.State, view: str) -> None:
     elif view == "Context":
         st.html(
             images.context_html(
-                *(now.signal, now.start, now.photo, now.seed, now.module, now.channels)
+                *(now.signal, now.start, now.photo, now.seed, now.module, now.channels),
+                not pictures.keeps_context_back(now),
             )
         )
     formula(now, view)

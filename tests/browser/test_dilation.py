@@ -49,16 +49,60 @@ def test_a_slider_changes_shape_and_numbers(page: Page, serve: Any, console_erro
     expect(cells(page, "kernel")).to_have_count(25)
     thumb = page.get_by_role("slider", name="dilation d").first
     thumb.focus()
-    thumb.press("ArrowRight")
-    expect(cells(page, "output")).to_have_count(9)
-    expect(cells(page, "kernel")).to_have_count(49)
-    expected = pictures.kernel(State(dilation=3)).grid("output").texts
+    thumb.press("ArrowLeft")
+    expect(cells(page, "output")).to_have_count(49)
+    expect(cells(page, "kernel")).to_have_count(9)
+    expected = pictures.kernel(State(dilation=1)).grid("output").texts
     assert cells(page, "output").all_inner_texts() == list(expected)
-    expect(page).to_have_url(re.compile(r"dilation=3"))
+    expect(page).to_have_url(re.compile(r"dilation=1"))
     lights = point(page, "output", 2, 1)
-    A = pictures.built(State(dilation=3))
+    A = pictures.built(State(dilation=1))
     assert columns(lights, "input") == {link.input[1] for link in A.reads((2, 1))}
     assert console_errors == []
+
+
+def answer(page: Page, option: str) -> None:
+    """Choose an answer and reveal."""
+    page.locator(".st-key-predict").get_by_text(option, exact=True).click()
+    reveal = page.get_by_role("button", name="Reveal").first
+    expect(reveal).to_be_enabled()
+    reveal.click()
+    expect(page.get_by_role("button", name="Ask again").first).to_be_visible()
+
+
+def test_the_kernel_in_question_lights_its_cells_after_the_answer(page: Page, serve: Any):
+    visit(page, serve(), "view=Kernel&dilation=3")
+    expect(cells(page, "kernel")).to_have_count(49)
+    assert set(cells(page, "kernel").all_inner_texts()) == {"?"}
+    assert not point(page, "output", 1, 1).get("input")
+    strip = page.locator(f"{PICTURE} .strip")
+    expect(strip).not_to_contain_text("9 of 49")
+    answer(page, "25")
+    expect(cells(page, "kernel").first).to_have_text("1")
+    assert len(point(page, "output", 1, 1)["input"]) == 9
+    page.mouse.move(0, 0)
+    expect(strip).to_contain_text("9 of 49")
+
+
+@pytest.mark.parametrize(
+    ("view", "old", "new", "option"),
+    [
+        ("Resample", "up", "dilated", "where a cell was dropped"),
+        ("Pooling", "old", "dense", "the same"),
+    ],
+)
+def test_outputs_that_agree_light_up_together_after_the_answer(
+    page: Page, serve: Any, view: str, old: str, new: str, option: str
+):
+    visit(page, serve(), f"view={view}")
+    expect(cells(page, new)).not_to_have_count(0)
+    assert set(cells(page, new).all_inner_texts()) == {"?"}
+    alone = point(page, new, 0, 4)
+    assert columns(alone, "input"), "it can be seen what it reads"
+    assert not columns(alone, old)
+    answer(page, option)
+    expect(cells(page, new).first).not_to_have_text("?")
+    assert columns(point(page, new, 0, 4), old) == {4}
 
 
 def test_a_layer_is_edited_with_the_keyboard(lesson: Page):
@@ -152,7 +196,7 @@ def test_the_keyboard_alone_is_enough(lesson: Page):
     lesson.keyboard.press("4")
     expect(cells(lesson, "dense")).to_have_count(14)
     lesson.keyboard.press("6")
-    expect(lesson.locator('[data-role="context"] img')).to_have_count(9)
+    expect(lesson.locator('[data-role="context"] .kept')).to_have_count(8)
 
 
 def test_the_player_goes_layer_by_layer(lesson: Page):
@@ -177,7 +221,7 @@ def test_the_layers_of_a_high_stack_have_cells_of_one_size(page: Page, serve: An
 
 @pytest.mark.parametrize(
     ("query", "role", "pictures_"),
-    [("view=Photo&dilations=2,2,4", "photos", 6), ("view=Context", "context", 9)],
+    [("view=Photo&dilations=2,2,4", "photos", 6), ("view=Context&start=average", "context", 9)],
 )
 def test_photos_open_by_link(
     page: Page, serve: Any, console_errors: list, query: str, role: str, pictures_: int

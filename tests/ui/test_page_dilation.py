@@ -1,9 +1,11 @@
 """The lesson on dilation without a browser."""
 
+import json
+
 import pytest
 
 from explainer.ui.pictures.dilation import VIEWS
-from tests.ui.conftest import captions, grids, html, mends, preset, presets, press
+from tests.ui.conftest import captions, component, grids, html, mends, preset, presets, press
 
 
 def chips(app) -> list[str]:
@@ -196,3 +198,30 @@ def test_one_layer_more_brings_the_cells_that_it_sees(visit_lesson):
     assert stack(app) == [1, 2, 4, 8]
     assert app.slider(key="cells").value == 31
     assert not mends(app)
+
+
+def told_by(app) -> str:
+    """All that the page says of its picture: the strip, the terms, the code, the table."""
+    scene = json.loads(component(app, "linked_grid").json)
+    return json.dumps([scene, app.code[0].value, html(app, "context")])
+
+
+@pytest.mark.parametrize(
+    ("example", "answers"),
+    [
+        ("d = 3", ["9 of 49", "inserted zero"]),
+        ("↓ conv ↑", ["filled places agree", "has the same", "allclose"]),
+        ("stride off", ["the old ones filled", "is the same", "as before", "allclose"]),
+        ("context", ["output of layer 8"]),
+    ],
+)
+def test_an_example_tells_the_answer_with_the_answer(visit_lesson, example, answers):
+    app = visit_lesson("dilation")
+    preset(app, example)
+    assert not [said for said in answers if said in told_by(app)]
+    radio = next(part for part in app.radio if (part.key or "").startswith("answer "))
+    radio.set_value(radio.options[0]).run()
+    press(app, radio.key.replace("answer", "reveal"))
+    assert not [said for said in answers if said not in told_by(app)]
+    press(app, radio.key.replace("answer", "again"))
+    assert not [said for said in answers if said in told_by(app)]

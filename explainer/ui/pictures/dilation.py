@@ -75,6 +75,10 @@ CELLS_BESIDE_TITLES = 18
 """In a wider row titles stand above, which many rows have no room for."""
 
 
+KEPT_BACK = "?"
+"""In a cell whose number comes with the answer to the question."""
+
+
 @dataclass(frozen=True)
 class State:
     """The settings of the page; `x` and `w` are the edited numbers of the address, or "".
@@ -154,11 +158,14 @@ def check_view(state: State, view: str) -> None:
 
 def _said(state: State, view: str) -> str:
     if view == "Context":
-        return f"eight layers see {chips('w', '67×67')} pixels at full resolution"
+        seen = f"eight layers see {chips('w', '67×67')} pixels"
+        if keeps_context_back(state):
+            return f"{seen}: what comes out? Predict first"
+        return f"{seen} at full resolution"
     parts, stack_ = classes(state.dilations), chips("w", dilations_of(state.dilations))
     if parts == 1:
         return f"{stack_}: nothing in common, so all mix"
-    if keeps_black_back(state, state.dilations):
+    if not state.told and state.dilations == GUESSED:
         return f"{stack_}: how many outputs notice? Predict first"
     return f"{stack_}: {parts}×{parts} sub-photos that never mix"
 
@@ -166,6 +173,11 @@ def _said(state: State, view: str) -> str:
 def keeps_black_back(state: State, dilations: tuple[int, ...]) -> bool:
     """Whether the question is what these dilations make of the photo, and it is still open."""
     return not state.told and state.blackout and dilations == GUESSED
+
+
+def keeps_context_back(state: State) -> bool:
+    """Whether the context module starts as its question says, and that is still open."""
+    return not state.told and state.start == "identity"
 
 
 def pinned_unit(pin: str) -> int:
@@ -345,11 +357,12 @@ def _stack(
     if not told:
         links = [Links({}, lines=True)]  # the room for lines stays
     top = chips("y", f"{_letter(depth, depth)}{unit + 1}")
+    holes = field(dilations, kernel) > len(touched(dilations, kernel))
     return Scene(
         [[row] for row in reversed(grids)],
         links,
         terms,
-        f"paths to {top} are counted; 0 is a hole: play by layer"
+        f"paths to {top} are counted: " + ("a 0 in row x is a hole" if holes else "play by layer")
         if told
         else f"which cells does {top} read? Predict first",
         _growth(maps, dilations, kernel, unit, told),
@@ -391,7 +404,7 @@ def _unit_terms(
     if not told:
         rest = ""
     elif missing:
-        rest = f", touches {len(offsets)} of them, {missing} are holes"
+        rest = f", touches {len(offsets)}, {missing} hole{'' if missing == 1 else 's'}"
     else:
         rest = ", touches every one"
     return [
@@ -544,13 +557,54 @@ def input_values(state: State) -> Floats:
     return inputs.edited(state.x, inputs.digits((state.size,) * 2))
 
 
+ASKED_DILATION, ASKED_TAPS = 3, 3
+"""Of the kernel in the view's question: how many cells does it read?"""
+
+
+def keeps_kernel_back(state: State) -> bool:
+    """Whether the kernel is that of the question, and that is still open."""
+    return not state.told and (state.dilation, state.kernel) == (ASKED_DILATION, ASKED_TAPS)
+
+
 @lru_cache(maxsize=64)
 def kernel(state: State) -> Scene:
-    """Input, kernel with its gaps, output.
+    """Input, kernel with its gaps, output; the kernel in question without what tells its taps.
 
     Raises:
         SettingError: the settings are impossible.
     """
+    return _without_taps(_kernel(state), state) if keeps_kernel_back(state) else _kernel(state)
+
+
+def _without_taps(scene: Scene, state: State) -> Scene:
+    """The view Kernel, where nothing says which of the spanned cells are read."""
+    x, w, y = (scene.grid(name) for name in ("input", "kernel", "output"))
+    drawn: dict[str, Grid] = {
+        "input": replace(x, tints=None, marks=x.marks.replace("u", ".")),
+        "kernel": replace(w, texts=[KEPT_BACK] * len(w.texts), marks="", editable=False),
+        "output": replace(y, tints=None),
+    }
+    reach = span(state.kernel, state.dilation)
+    return replace(
+        scene,
+        rows=[
+            [
+                drawn.get(item.name, item) if isinstance(item, Grid) else item
+                for item in scene.rows[0]
+            ]
+        ],
+        links=[],
+        terms={
+            "input": ["is it read? Predict first"] * len(x.texts),
+            "kernel": ["a weight or a gap? Predict first"] * len(w.texts),
+            "output": [f"it spans {chips('x', size((reach, reach)))} cells"] * len(y.texts),
+        },
+        rest=f"{size((state.kernel,) * 2)} taps span {chips('w', size((reach, reach)))}: "
+        "how many are read? Predict first",
+    )
+
+
+def _kernel(state: State) -> Scene:
     A = built(state)
     valid, embedding = embedding_of(A)
     x, w, marks, d = input_values(state), kernel_values(state), marks_of(A), state.dilation
@@ -609,7 +663,8 @@ def kernel(state: State) -> Scene:
             "output": output_terms(valid, embedding(x), letters, marks),
         },
         f"{w.size} taps, {d} {'cell' if d == 1 else 'cells'} apart, span "
-        f"{chips('w', size((reach, reach)))} and read {w.size} of {reach * reach} cells",
+        + chips("w", size((reach, reach)))
+        + (f" and read {w.size} of {reach * reach} cells" if state.told else ""),
         steps_by_output(
             numbers(y) if not letters else [str(n) for n in names("y", y.shape).ravel()]
         ),
@@ -726,9 +781,14 @@ def computed(state: State) -> tuple[int, int]:
     return (-(-state.side // state.dilation)) ** state.axes, state.side**state.axes
 
 
+def keeps_dilated_back(state: State) -> bool:
+    """Whether it is still open where the dilated convolution differs."""
+    return not state.told and state.dilation > 1
+
+
 @lru_cache(maxsize=64)
 def resample(state: State) -> Scene:
-    """Down, convolved, up again; and the dilated convolution.
+    """Down, convolved, up again; and the dilated convolution, whose numbers come with the answer.
 
     Along one axis they are rows, the input between them, and every cell is drawn in its place;
     along two the first way goes from left to right, and the dilated convolution stands below.
@@ -740,7 +800,8 @@ def resample(state: State) -> Scene:
     w = signal_weights(state, RESAMPLED_TAPS)
     empty = "z" if state.up == "nails" else "e"
     nothing = "".join("." if count else empty for count in maps.up.coverage().ravel())
-    kept = place.tolist() if d > 1 else ()
+    told = not keeps_dilated_back(state)
+    kept = place.tolist() if told and d > 1 else ()
     spread = _Places(state.shape, place)
     drawn = {
         "up": grid(
@@ -757,11 +818,18 @@ def resample(state: State) -> Scene:
         ),
         "down": spread.draw("down", small, f"↓{d}", "z"),
         "input": grid("input", "input", x, title="input x", editable=True),
-        "dilated": grid("dilated", "output", maps.dilated(x), title=f"y, d = {d}", bright=kept),
+        "dilated": grid(
+            "dilated",
+            "output",
+            maps.dilated(x),
+            None if told else [KEPT_BACK] * x.size,
+            title=f"y, d = {d}",
+            bright=kept,
+        ),
     }
     cells = _named("x", state.shape)
     terms = {
-        "up": _up_terms(maps, convolved, state.up),
+        "up": _up_terms(maps, convolved, state.up, told),
         "small": spread.terms(output_terms(maps.small, small, output="v")),
         "down": spread.terms(
             [
@@ -771,16 +839,22 @@ def resample(state: State) -> Scene:
                 )
             ]
         ),
-        "input": _kept_terms(x, place),
-        "dilated": output_terms(maps.dilated, x),
+        "input": _kept_terms(x, place, told),
+        "dilated": output_terms(maps.dilated, x)
+        if told
+        else [
+            f"{chips('y', name)}: as in u, or another? Predict first"
+            for name in _named("y", x.shape)
+        ],
     }
-    count = (
-        f"{len(place)} filled places agree, the dilated convolution computes {x.size} of {x.size}"
-    )
     if d == 1:
         rest = "dilation 1: nothing is left out, and both ways agree everywhere"
     else:
-        rest = f"the {count}" if state.told else "two ways to as many outputs: point at any"
+        rest = (
+            f"{len(place)} filled places agree; y computes the rest"
+            if told
+            else "where does y differ from u? Predict first"
+        )
     if state.axes == 1:
         rest = f"weights {chips('w', ', '.join(numbers(w)))}: {rest}" if d > 1 else rest
         rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
@@ -792,7 +866,7 @@ def resample(state: State) -> Scene:
             [item for one in way for item in (one, "→")][:-1],
             [drawn["kernel"], "", drawn["dilated"]],
         ]
-    return Scene(rows, [_resample_links(maps, spread, list(drawn))], terms, rest)
+    return Scene(rows, [_resample_links(maps, spread, list(drawn), told)], terms, rest)
 
 
 def _named(prefix: str, shape: Sequence[int]) -> list[str]:
@@ -845,18 +919,18 @@ class _Places:
         return placed
 
 
-def _kept_terms(x: Floats, place: NDArray[np.intp]) -> list[str]:
+def _kept_terms(x: Floats, place: NDArray[np.intp], told: bool) -> list[str]:
     kept = set(place.tolist())
+    dropped = "thrown away by downsampling" + ("; the dilated kernel reads it" if told else "")
     return [
-        f"{chips('x', name)} = {number(value)} is "
-        + ("kept" if cell in kept else "thrown away by downsampling; the dilated kernel reads it")
+        f"{chips('x', name)} = {number(value)} is " + ("kept" if cell in kept else dropped)
         for cell, (name, value) in enumerate(
             zip(_named("x", x.shape), x.ravel().tolist(), strict=True)
         )
     ]
 
 
-def _up_terms(maps: Resampled, values: Floats, how: str) -> list[str]:
+def _up_terms(maps: Resampled, values: Floats, how: str, told: bool) -> list[str]:
     terms = output_terms(maps.up, values, output="u", nothing="no value is computed here")
     if how == "bilinear":
         return terms
@@ -872,29 +946,37 @@ def _up_terms(maps: Resampled, values: Floats, how: str) -> list[str]:
         if cell in kept:
             copies.append(
                 f"{chips('y', u[cell])} = {chips('y', v[source])} = "
-                f"{number(float(values.flat[source]))}: the dilated convolution has the same"
+                + number(float(values.flat[source]))
+                + (": the dilated convolution has the same" if told else "")
             )
         else:
             copies.append(f"{chips('y', u[cell])}: a copy of {chips('y', v[source])}")
     return copies
 
 
-def _resample_links(maps: Resampled, spread: _Places, drawn: Sequence[str]) -> Links:
+def _resample_links(maps: Resampled, spread: _Places, drawn: Sequence[str], told: bool) -> Links:
     """Whole paths in one group, so that a cell lights its own path and no other.
 
     (In a group for each step light would go from the input on to every other output.)
+
+    Args:
+        told: whether outputs that agree light up together.
     """
     found: list[tuple[int, int, int, int, int, int]] = []
     place = spread.cells.tolist()
+    shared = set(place) if told else set()
     copies = [maps.up.rows[maps.up.cols == source].tolist() for source in range(len(place))]
     for output, source, tap in _links(maps.small):
         cell, read = place[output], place[source]
         small, down = spread.drawn(output), spread.drawn(source)
-        found += [(up, small, down, read, cell if up == cell else -1, tap) for up in copies[output]]
+        found += [
+            (up, small, down, read, cell if up == cell and told else -1, tap)
+            for up in copies[output]
+        ]
     found += [
         (-1, -1, -1, source, output, tap)
         for output, source, tap in _links(maps.dilated)
-        if output not in set(place)
+        if output not in shared
     ]
     return _columns(("up", "small", "down", "input", "dilated", "kernel"), found, drawn)
 
@@ -990,7 +1072,7 @@ def _every(small: Sequence[int], large: Sequence[int], step: int) -> NDArray[np.
 
 @lru_cache(maxsize=64)
 def pooling(state: State) -> Scene:
-    """Pooling with its stride, and without it, what follows dilated.
+    """Pooling with its stride, and without it, what follows dilated: its numbers are the answer.
 
     Along one axis above and below the input, every cell in its place; along two to its left and
     to its right.
@@ -998,7 +1080,7 @@ def pooling(state: State) -> Scene:
     Raises:
         SettingError: the input has fewer cells than one output sees.
     """
-    both, x, s = unstrided(state), signal(state), state.stride
+    both, x, s, told = unstrided(state), signal(state), state.stride, state.told
     dense, dilation = both.dense, both.dense_stack[1].dilation
     old = _Places(dense.shape, both.place)
     pooled = _Places(both.dense_pooled.shape, both.pooled_place)
@@ -1013,16 +1095,17 @@ def pooling(state: State) -> Scene:
             "dense",
             "output",
             dense,
+            None if told else [KEPT_BACK] * dense.size,
             title=f"v, d = {dilation}",
             letter="v",
-            bright=both.place.tolist(),
+            bright=both.place.tolist() if told else (),
         ),
     }
     v, as_before = _named("v", dense.shape), set(both.place.tolist())
     terms = {
         "old": old.terms(
             [
-                f"{term}, and {chips('y', v[place])} is the same"
+                f"{term}, and {chips('y', v[place])} is the same" if told else term
                 for term, place in zip(
                     output_terms(both.second, both.pooled), both.place, strict=True
                 )
@@ -1036,7 +1119,9 @@ def pooling(state: State) -> Scene:
             for cell, term in enumerate(
                 output_terms(both.dense_second, both.dense_pooled, output="v")
             )
-        ],
+        ]
+        if told
+        else [f"{chips('y', name)}: as in y, or another? Predict first" for name in v],
     }
     where = ("above", "below") if state.axes == 1 else ("left", "right")
     rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
@@ -1048,10 +1133,10 @@ def pooling(state: State) -> Scene:
         rows = [[drawn.get(item, item) for item in order], [drawn["kernel"]]]
     return Scene(
         rows,
-        [_pooling_links(both, old, pooled, list(drawn))],
+        [_pooling_links(both, old, pooled, list(drawn), told)],
         terms,
         f"{where[0]}: {both.y.size} outputs with stride {s}; {where[1]} {chips('y', dense.size)}"
-        + (", the old ones filled" if state.told else " without"),
+        + (", the old ones filled" if told else ": predict first"),
     )
 
 
@@ -1066,16 +1151,19 @@ def _max_terms(windows: LinearMap, values: Floats, x: Floats, letter: str) -> li
     return terms
 
 
-def _pooling_links(both: Unstrided, old: _Places, pooled: _Places, drawn: Sequence[str]) -> Links:
+def _pooling_links(
+    both: Unstrided, old: _Places, pooled: _Places, drawn: Sequence[str], told: bool
+) -> Links:
     """Whole paths in one group, as in `_resample_links`."""
     found: list[tuple[int, int, int, int, int, int]] = []
     for output, source, tap in _links(both.second):
-        place = int(both.pooled_place[source])
+        place = int(both.pooled_place[source]) if told else -1
+        same = int(both.place[output]) if told else -1
         found += [
-            (old.drawn(output), pooled.drawn(source), cell, place, int(both.place[output]), tap)
+            (old.drawn(output), pooled.drawn(source), cell, place, same, tap)
             for cell in _read(both.first, source)
         ]
-    kept = set(both.place.tolist())
+    kept = set(both.place.tolist()) if told else set()
     for output, source, tap in _links(both.dense_second):
         if output not in kept:
             found += [
@@ -1183,8 +1271,11 @@ small = F.conv{axes}d(x[{every}], w, padding=1)
 {up}
 y = F.conv{axes}d(x, w, padding={d}, dilation={d})
 print(up[0, 0])
-print(y[0, 0])
-assert torch.allclose(y[{every}], small)  # the same numbers, and those in between"""
+print(y[0, 0])""" + (
+        ""
+        if keeps_dilated_back(state)
+        else f"\nassert torch.allclose(y[{every}], small)  # the same numbers, and those in between"
+    )
 
 
 def _pooling_code(state: State) -> str:
@@ -1195,5 +1286,8 @@ w = {tensor(signal_weights(state, state.kernel))}
 old = F.conv{axes}d(F.max_pool{axes}d(x, {s}, stride={s}), w)
 y = F.conv{axes}d(F.max_pool{axes}d(x, {s}, stride=1), w, dilation={s})
 print(old[0, 0])
-print(y[0, 0])
-assert torch.allclose(y[{_slices(s, axes)}], old)  # no weight has changed"""
+print(y[0, 0])""" + (
+        f"\nassert torch.allclose(y[{_slices(s, axes)}], old)  # no weight has changed"
+        if state.told
+        else ""
+    )

@@ -307,25 +307,41 @@ def _figure(values: Floats, most: float, signed: bool, parts: int, caption: str,
     )
 
 
+_KEPT_BACK = '<div class="kept">?</div>'
+"""In place of a picture that would tell the answer."""
+
+
 def _kept_back(shape: tuple[int, ...], caption: str) -> str:
     """The place of a figure that would tell the answer."""
     rows, columns = shape
-    place = '<div class="kept">?</div>'
     return (
         f'<figure style="--aspect: {columns}/{rows}"><figcaption>{caption}</figcaption>'
-        f"{place}{place}</figure>"
+        f"{_KEPT_BACK}{_KEPT_BACK}</figure>"
     )
 
 
 @lru_cache(maxsize=32)
 def context_html(
-    signal: str, start: str, photo_name: str, seed: int, module: str, channels: int
+    signal: str,
+    start: str,
+    photo_name: str,
+    seed: int,
+    module: str,
+    channels: int,
+    told: bool = True,
 ) -> str:
-    """The context module as the paper's table, with what every layer makes of the input."""
+    """The context module as the paper's table, with what every layer makes of the input.
+
+    Args:
+        told: whether it is shown what the layers make of it, which the question may ask.
+    """
     outputs = context(signal, start, photo_name, seed)
     rows = context_table(module, channels)
     pictures = []
     for place, values in enumerate(outputs):
+        if place and not told:
+            pictures.append(_KEPT_BACK)
+            continue
         signed = bool(values.min() < 0)
         most = float(np.abs(values).max())
         # The tails of an impulse's answer are tiny: their fourth root can be seen.
