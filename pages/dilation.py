@@ -512,7 +512,7 @@ def predict_cells() -> None:
     revealed = revealed_cells()
     marks = st.session_state.get("guessed", "")
     with st.container(key="predict", border=True):
-        st.markdown("**Predict** · *“It sees everything that it spans.”*")
+        st.markdown(lesson.often_said("It sees everything that it spans."))
         st.markdown("Dilations 2, 2, 2 span 13 cells. Click those that the unit reads.")
         lesson.picture(
             pictures.guess(revealed),
@@ -527,11 +527,7 @@ def predict_cells() -> None:
                 "Reveal", key="reveal cells", type="primary", disabled=not marks, on_click=reveal
             )
             return
-        right, says = pictures.verdict(pictures.read_guess(marks))
-        if right:
-            st.success(says, icon=":material/check:")
-        else:
-            st.info(says, icon=":material/lightbulb:")
+        lesson.verdict(*pictures.verdict(pictures.read_guess(marks)))
         st.button("Ask again", key="again cells", on_click=ask_again)
 
 

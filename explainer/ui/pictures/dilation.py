@@ -629,7 +629,7 @@ def _kernel(state: State) -> Scene:
     # Counted so that the class of the input's corner is 0, whatever the padding.
     row, col = ((np.arange(n) - state.padding) % d for n in valid.input_shape)
     out_row, out_col = ((np.arange(n) - state.padding) % d for n in valid.output_shape)
-    kernel_says = kernel_terms(valid, w, state.letters)
+    kernel_says = kernel_terms(valid, w, state.letters, marks=marks)
     gap = "an inserted zero: the cell under it is not read"
     taken = dict(zip(taps.tolist(), kernel_says, strict=True))
     cells = links_of(valid).cells
@@ -860,13 +860,21 @@ def resample(state: State) -> Scene:
         rows: list[list[Grid | str]] = [[one] for one in drawn.values()]
     else:
         drawn["kernel"] = _weights_grid(w)
-        terms["kernel"] = kernel_terms(maps.dilated, w)
+        terms["kernel"] = _weights_terms(w)
         way = (drawn[name] for name in ("input", "down", "small", "up"))
         rows = [
             [item for one in way for item in (one, "→")][:-1],
             [drawn["kernel"], "", drawn["dilated"]],
         ]
     return Scene(rows, [_resample_links(maps, spread, list(drawn), told)], terms, rest)
+
+
+def _weights_terms(w: Floats) -> list[str]:
+    """For every weight its value; it is joined to other cells on each of the two ways."""
+    return [
+        f"{chips('w', name)} = {chips('w', number(value))}: one weight, on both ways"
+        for name, value in zip(_named("w", w.shape), w.ravel().tolist(), strict=True)
+    ]
 
 
 def _named(prefix: str, shape: Sequence[int]) -> list[str]:
@@ -1128,7 +1136,7 @@ def pooling(state: State) -> Scene:
     if state.axes == 2:
         w = signal_weights(state, state.kernel)
         drawn["kernel"] = _weights_grid(w)
-        terms["kernel"] = kernel_terms(both.dense_second, w)
+        terms["kernel"] = _weights_terms(w)
         order = ("old", "←", "pooled", "←", "input", "→", "dense_pooled", "→", "dense")
         rows = [[drawn.get(item, item) for item in order], [drawn["kernel"]]]
     return Scene(

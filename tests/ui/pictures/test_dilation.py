@@ -21,7 +21,7 @@ from explainer.ops.stacks import CONTEXT_MODULE, CONTEXT_WIDTHS
 from explainer.ui.pictures import dilation as pictures
 from explainer.ui.pictures import dilation_images as images
 from explainer.ui.pictures.dilation import State
-from tests.ui.pictures.conftest import run
+from tests.ui.pictures.conftest import run, weights_count_what_they_light
 
 
 def shown(grid) -> list[float]:
@@ -703,6 +703,7 @@ def test_any_settings_give_a_picture_or_say_what_would(state, view):
         return
     assert scene.views[scene.view] == view
     assert payload(scene)["rest"] == scene.rest != ""
+    weights_count_what_they_light(scene)
     for grid in scene.grids:
         assert len(scene.terms[grid.name]) == len(grid.texts)
 
