@@ -197,6 +197,7 @@ class Controls:
         self.page = page
         self.controls = {control.name: control for control in controls}
         self.extras = dict(extras or {})
+        self.names = {*self.controls, *self.extras}
         self.framing = frozenset(framing)
         self.needs = dict(needs or {})
         self._unseen = False
@@ -222,7 +223,7 @@ class Controls:
         if run is not None:
             run.is_history_navigation = False
         left = state.get(_LEFT, {}).get(self.page, {})
-        named = {*self.controls, *self.extras} & set(st.query_params)
+        named = self.names & set(st.query_params)
         if back:  # to an address that was half written when the visitor went on
             named = {name for name in named if st.query_params[name] != left.get(name)}
         address = st.query_params if named else left
@@ -348,12 +349,26 @@ class Controls:
                 st.session_state[name] = value
                 left = st.session_state.setdefault(_LEFT, {}).setdefault(self.page, {})
                 left[name] = _written(value)
-            elif value:
-                st.query_params[name] = value
-            elif name in st.query_params:
-                del st.query_params[name]
             if self._shows_outside(name) or name in self.controls:
                 st.session_state[_REDRAW] = True
+        extras = {name: value for name, value in values.items() if name in self.extras}
+        self._tell({name: text for name, text in (self.written() | extras).items() if text})
+
+    def _tell(self, address: Mapping[str, str]) -> None:
+        """Give the browser the page's new address, in one piece.
+
+        Streamlit tells it of each control that a callback has set, one after the other, and the
+        browser's Back would step through all of these: states that nobody chose. It tells nothing
+        of what stands in the address already.
+        """
+        run = get_script_run_ctx()
+        assert run is not None, "a callback belongs to a run"
+        with run.session_state.query_params() as told:
+            others = {name: told.get_all(name) for name in told if name not in self.names}
+            told.clear_with_no_forward_msg(preserve_embed=True)
+            for name, text in {**others, **address}.items():
+                told.set_with_no_forward_msg(name, text)
+        st.query_params.update({})
 
     def preset(self, **values: Any) -> None:
         """Set every control and extra of the page: those not named get their default."""

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from explainer.ui.lessons import LESSONS, Lesson
-from tests.browser.conftest import Servers, idle
-from tests.browser.lesson_page import address, visit
+from tests.browser.conftest import Servers, idle, settles
+from tests.browser.lesson_page import PICTURE, address, visit
 
 
 @pytest.fixture
@@ -71,6 +71,27 @@ def test_back_and_forward_show_what_was_there(
     idle(page)
     page.go_back()
     expect(size).to_have_value("9")
+    assert not console_errors
+
+
+def test_back_leads_from_example_to_example(page: Page, serve: Servers, console_errors: list):
+    """No state in between, although an example sets many controls."""
+    visit("convolution", page, serve(), "size=7")
+    examples = page.locator('.st-key-presets [data-role="button-row"] button')
+    size = page.get_by_role("slider", name="size n")
+    shapes = page.locator(f"{PICTURE} .title")
+    steps = []
+    for name in ("4×6", "stride 2", "Reset"):
+        steps.append((page.url, size.input_value(), shapes.all_inner_texts()))
+        examples.filter(has_text=re.compile(name)).first.click()
+        settles(page, lambda: shapes.all_inner_texts() != steps[-1][2], wanted=True)
+        idle(page)
+    for url, value, titles in reversed(steps):
+        page.go_back()
+        expect(page).to_have_url(url)
+        expect(size).to_have_value(value)
+        settles(page, shapes.all_inner_texts, titles)
+        idle(page)
     assert not console_errors
 
 

@@ -180,10 +180,11 @@ def test_every_example_is_readable_in_a_small_window(path: str, open_page: Any, 
     names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
     assert any(name.endswith("Reset") for name in names)
     for place, name in enumerate(names):
-        before = records.runs
+        before, entries = records.runs, page.evaluate("history.length")
         buttons.nth(place).click()
         records.wait_for_run(page, before)
         try:
+            assert page.evaluate("history.length") - entries <= 1
             if name not in WITHOUT_CELLS:
                 expect(page.locator(f"{GRID} .cell").first).to_be_attached()
             expect_readable(page)
