@@ -253,6 +253,50 @@ def test_the_frame_is_dragged_by_keyboard(lesson: Page):
     expect(lesson).to_have_url(re.compile(r"padding=0"))
 
 
+# Texts of cells that a handle of the frame covers, with the knob at its upper end.
+COVERED = """(root) => {
+  const meets = (a, b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const drawn = [...root.querySelectorAll(".handle")].flatMap((handle) => {
+    const bar = handle.getBoundingClientRect();
+    const size = parseFloat(getComputedStyle(handle, "::before").width);
+    const x = bar.x + bar.width / 2;
+    return [bar, new DOMRect(x - size / 2, bar.y - size / 2, size, size)];
+  });
+  const texts = [...root.querySelectorAll(".cell > span")].filter((text) => {
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const { x, y, width, height } = range.getBoundingClientRect();
+    const digits = new DOMRect(x, y + height / 4, width, height / 2); // not the line's whole height
+    return width && drawn.some((box) => meets(box, digits));
+  });
+  return [drawn.length, ...texts.map((text) => text.textContent)];
+}"""
+
+NO_INVERSE = "size=2&kernel=2&stride=1&padding=0&weights=own&x=37,47;67,77&w=1,2;3,4"
+
+
+@pytest.mark.parametrize("query", ["", NO_INVERSE, "size=6", "axes=1-D&size=6&kernel=5", "size=1"])
+def test_the_handles_of_the_frame_cover_no_digits(query: str, page: Page, serve: Any):
+    visit(page, serve(), query)
+    assert page.locator(PICTURE).first.evaluate(COVERED) == [4]
+
+
+def test_the_frame_is_dragged_by_a_thin_edge(lesson: Page):
+    """From two pixels beside the bar, to one crop more."""
+    right = lesson.get_by_role("slider", name="right edge").bounding_box()
+    pitch = cell(lesson, "output", 0, 0).bounding_box()
+    assert right
+    assert pitch
+    x, y = right["x"] + right["width"] + 2, right["y"] + right["height"] / 2
+    lesson.mouse.move(x, y)
+    lesson.mouse.down()
+    lesson.mouse.move(x - pitch["width"], y, steps=4)
+    lesson.mouse.up()
+    expect(lesson).not_to_have_url(re.compile(r"output_padding=1"))
+    expect_output(lesson, State(size=2, output_padding=0))
+
+
 def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
     first = cell(lesson, "kernel", 0, 0)
     first.focus()
