@@ -592,11 +592,13 @@ def insertion(state: State) -> Scene:
         Links({"input": sources.tolist(), "spread": list(range(zeros.size))}),
         Links({"kernel": places, "flipped": places[::-1]}),
     ]
+    # In the strict sense, unlike the layer of that name.
+    slides = "convolution ∗ slides the flipped w"
     rest = (
-        f"stride {state.stride}, between inputs: the window moves 1 cell of the output for "
-        f"1/{state.stride} cell of the input, a “fractional stride”"
+        f"{slides}, 1 cell of the output for 1/{state.stride} cell of the input: a “fractional "
+        "stride”"
         if state.stride > 1
-        else "stride 1: nothing is put in between; the flipped kernel slides over the padded input"
+        else f"{slides}; stride 1: nothing is put in between the inputs"
     )
     flipped = replace(
         weights,
@@ -709,10 +711,11 @@ def gradient(state: State) -> Scene:
         {"output": outputs, "input": cells, "kernel": A.taps.tolist(), "u": outputs, "v": cells}
     )
     return Scene(
-        [[u, "∗", _kernel(state), "=", v], [y, "←", x]],
+        [[u, "⋆", _kernel(state), "=", v], [y, "←", x]],
         [links],
         terms,
-        "the weight that carried u to v carries ∂L/∂v back to ∂L/∂u: the gradient is Cᵀ",
+        "cross-correlation ⋆: w is not flipped. The same weights carry ∂L/∂v back: "
+        f"{chips('y', 'y')} = Cᵀ{chips('x', 'x')}",
         _copies(state, A, labels),
     )
 
@@ -1054,7 +1057,7 @@ def not_an_inverse() -> Scene:
         "printed": _plain_sums(printed, v, "d"),
     }
     return Scene(
-        [[x_, "∗", w_, "=", v_], [back, "", shown, "←", flipped]],
+        [[x_, "⋆", w_, "=", v_], [back, "", shown, "←", flipped]],
         [
             links_of(C, "v", "input"),
             links_of(C.T, "back", "v"),
