@@ -17,6 +17,8 @@ from explainer.ui.values import readable
 
 START = pictures.State()
 
+ROUNDING = 1e-9  # below which numbers are the same
+
 BELIEF = "padding adds, output_padding fills with zeros."
 
 MORE = {
@@ -180,8 +182,10 @@ NOTES = Notes(
 - **Matrix** (2): the matrix C of the convolution turns into Cᵀ. A row of Cᵀ makes one output, a
   column is the stamp of one input. **Zero insertion** (3): zeros between the inputs, then the
   flipped kernel with stride 1. **Gradient** (4): the convolution forward, its gradient backward.
-- All four compute the same numbers; the line below the picture says how far apart they are. A
-  pinned cell stays pinned from view to view.
+- All four compute the same numbers; the line below the picture checks it. A pinned cell stays
+  pinned from view to view.
+- ⋆ is cross-correlation, which a convolutional layer computes: the kernel slides as it is. ∗ is
+  convolution in the strict sense: the kernel is flipped first.
 - The stairs: the convolution takes several sizes to the same one. output_padding says which of them
   to go back to. Drag along them.
 - Click a cell to pin it; double-click a number of the input or the kernel to change it.""",
@@ -267,7 +271,7 @@ def move_frame(now: pictures.State, what: dict) -> None:
 
 
 def formula(now: pictures.State, view: str) -> None:
-    """The size of the output, and how far apart the four computations are."""
+    """The size of the output, and whether the four computations agree."""
     n, k, s = chip("x", now.size), chip("w", now.kernel), chip("w", now.stride)
     d = chip("w", now.dilation)
     y = chip("y", pictures.build(now).output)
@@ -279,9 +283,15 @@ def formula(now: pictures.State, view: str) -> None:
         symbols, live = "o = n·s", f"{n}·{s}"
     else:
         symbols, live = "o = (n − 1)s + max(k, s)", f"({n} − 1)·{s} + max({k}, {s})"
-    apart = f"{pictures.disagreement(pictures.shown(now, view)):.1g}"
-    badge = f'<span class="badge">views differ by {apart}</span>'
-    lesson.formula(f"{symbols} = {live} = {y} {badge}")
+    lesson.formula(f"{symbols} = {live} = {y} {agreement(pictures.shown(now, view))}")
+
+
+def agreement(now: pictures.State) -> str:
+    """Whether the four views compute the same numbers, as HTML."""
+    apart = pictures.disagreement(now)
+    words = "all 4 views agree" if apart < ROUNDING else f"views differ by {apart:.1g}"
+    why = f"Each of the four views computes y on its own; largest difference: {apart:.1g}"
+    return f'<span class="badge" title="{why}">{words}</span>'
 
 
 def stairs(now: pictures.State) -> None:

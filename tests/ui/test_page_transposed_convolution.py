@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from explainer.ui.pictures import transposed_convolution as pictures
 from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
 
 PAGE = "transposed_convolution"
@@ -27,9 +28,15 @@ def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
     assert not app.warning
     assert result(app) == "3"
     assert [slider.key for slider in app.slider][:3] == ["stride", "padding", "output_padding"]
-    assert "views differ by" in formula(app)
+    assert "all 4 views agree" in formula(app)
+    assert "largest difference: 0" in formula(app)
     assert len(app.radio[0].options) == 3
     assert any("takes 3 and 4 cells all to 2" in text.value for text in app.markdown)
+
+
+def test_views_that_do_not_agree_say_so(visit_lesson, monkeypatch):
+    monkeypatch.setattr(pictures, "disagreement", lambda _: 0.25)
+    assert "views differ by 0.2" in formula(visit_lesson(PAGE))
 
 
 def test_the_link_of_the_slide_opens_its_example(visit_lesson):
