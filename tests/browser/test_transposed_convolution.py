@@ -343,6 +343,32 @@ def test_examples_show_their_pictures(lesson: Page, console_errors: list):
     assert console_errors == []
 
 
+def test_an_example_of_two_cases_shows_them_in_the_window(lesson: Page):
+    lesson.set_viewport_size({"width": 1280, "height": 720})
+    lesson.get_by_role("button", name="no inverse").click()
+    expect(cells(lesson, "printed")).to_have_count(9)
+    assert cells(lesson, "printed").all_inner_texts()[:3] == ["148", "299", "141"]
+    for grid in ("input", "v", "back", "printed"):
+        expect(cells(lesson, grid).last).to_be_in_viewport(ratio=1)
+    expect(lesson).to_have_url(re.compile(r"weights=own"))
+    idle(lesson)
+    show(lesson, "Overlap-add")
+    expect(cell(lesson, "output", 0, 1)).to_have_text("121")
+
+
+def test_n_and_k_stand_in_one_row_with_the_other_sliders(lesson: Page):
+    lesson.set_viewport_size({"width": 1280, "height": 720})
+    row = lesson.locator(".st-key-controls")
+    names = ("size n", "kernel k", "stride s", "padding p", "output_padding")
+    tracks = [row.get_by_role("group", name=name, exact=True).bounding_box() for name in names]
+    settings = row.get_by_role("button", name="All settings").bounding_box()
+    assert settings
+    for track in tracks:
+        assert track
+        assert track["width"] > 70
+        assert settings["y"] < track["y"] + track["height"] / 2 < settings["y"] + settings["height"]
+
+
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):
     visit(page, serve(), "size=99&output_padding=x")
     expect_output(page, State())

@@ -1,6 +1,6 @@
 """The pictures of the lesson on transposed convolution: four views of one sparse matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -44,6 +44,9 @@ Floats = NDArray[np.float64]
 
 PYTORCH, KERAS_SAME, KERAS_VALID = FRAMEWORKS = ("PyTorch", "Keras SAME", "Keras VALID")
 VIEWS = ("Overlap-add", "Matrix", "Zero insertion", "Gradient")
+CASES = "Cases"
+TABS = (*VIEWS, CASES)
+"""The four views of the page's settings, and cases of the slides side by side."""
 
 LIMITS: Mapping[str, tuple[int, int]] = {
     "size": (1, 6),
@@ -54,6 +57,16 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "dilation": (1, 3),
 }
 """The bounds of the sliders."""
+
+
+def idle(view: str, framework: str) -> frozenset[str]:
+    """The settings on which a view does not depend."""
+    if view == CASES:
+        return frozenset((*LIMITS, "axes", "framework", "letters", "weights", "seed"))
+    # Keras chooses the first two, and is shown without the third.
+    fixed = () if framework == PYTORCH else ("padding", "output_padding", "dilation")
+    return frozenset(fixed)
+
 
 WORDS_IN_A_MATRIX = 16
 """Rows and columns up to which a matrix shows its numbers; above, only where they stand."""
@@ -191,7 +204,7 @@ def scene(state: State, view: str) -> Scene:
         "Zero insertion": insertion,
         "Gradient": gradient,
     }[view](state)
-    return replace(drawn, views=VIEWS, view=VIEWS.index(view))
+    return replace(drawn, views=TABS, view=TABS.index(view))
 
 
 # What the views share. The cells of input, kernel and output have the same grid, row and column in
@@ -1001,7 +1014,7 @@ def _about_keras(state: State) -> Prediction:
     return Prediction(text, options, str(right), why, {"framework": other})
 
 
-# Smaller pictures, below
+# Cases side by side
 
 
 D1_STRIDE = State(size=2, kernel=3, stride=2, padding=1, output_padding=1)
@@ -1024,7 +1037,16 @@ def computed_or_empty() -> Scene:
         links.append(links_of(built.drawn, output=name))
         terms[name] = _sums(state, built.drawn, _cell_names(built))
     return Scene(
-        [[_still(_input(computed)), "·", _still(_kernel(computed)), "→", grids[0], grids[1]]],
+        [
+            [
+                _still(_input(computed, title="input x")),
+                "·",
+                _still(_kernel(computed)),
+                "→",
+                grids[0],
+                grids[1],
+            ]
+        ],
         links,
         terms,
         "output_padding 1 twice: it crops less, or it reaches beyond the canvas, where nothing is",
@@ -1123,6 +1145,18 @@ def _row_in_words(state: State, row: int, entries: Sequence[str]) -> str:
     if state.stride == 1:
         return f"row {row + 1}: {taps}, cut from the one filter w3 w2 w1"
     return f"row {row + 1}: {taps}, phase {row % state.stride + 1} of {state.stride}"
+
+
+SIDE_BY_SIDE: Mapping[str, Callable[[], Scene]] = {
+    "computed or empty": computed_or_empty,
+    "not an inverse": not_an_inverse,
+    "one filter or several": one_filter_or_several,
+}
+
+
+def cases(name: str) -> Scene:
+    """A picture of `SIDE_BY_SIDE`, as one of the page's views."""
+    return replace(SIDE_BY_SIDE[name](), views=TABS, view=TABS.index(CASES))
 
 
 # The code

@@ -416,6 +416,19 @@ def test_computed_and_empty_side_by_side():
     assert list(empty.texts[-6:]) == ["0"] * 6
 
 
+def test_what_is_asked_beside_the_cases():
+    """The answers on the page: with stride 3 and kernel 3 padding 2 is enough; three filters."""
+    asked = State(size=3, kernel=3, stride=3, output_padding=2)
+    x = torch.ones(1, 1, 3, 3)
+    empty = [
+        bool((F.conv_transpose2d(x, x, stride=3, padding=p, output_padding=2) == 0).any())
+        for p in range(4)
+    ]
+    assert empty == [True, True, False, False]
+    A = build(replace(asked, axes=1, output_padding=0, padding=0)).A
+    assert len({tuple(A.taps[A.rows == row]) for row in range(A.shape[0])}) == 3
+
+
 # The frame, the stairs, the predictions of these examples
 
 
