@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from explainer.components.linked_grid import LINKED_GRID
+from explainer.ops import SettingError
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Whole
 from explainer.ui.lesson import Notes, Question, chip
@@ -27,7 +28,13 @@ CONTROLS = Controls(
     [
         whole("kernel", "kernel k", 3, "Taps of the kernel along an axis."),
         whole("stride", "stride s", 2, "Cells of the output from one copy to the next."),
-        whole("layers", "layers", 1, "Transposed convolutions stacked, in Coverage and Cures."),
+        whole(
+            "layers",
+            "layers",
+            1,
+            "Transposed convolutions stacked, in Coverage and Cures; "
+            "Phases and Gradient are of one.",
+        ),
         Choice(
             "weights",
             "Kernel",
@@ -55,6 +62,7 @@ CONTROLS = Controls(
         lesson.PIN: lesson.usable_pin,
     },
     needs=lesson.OWN_WEIGHTS,
+    framing=(lesson.VIEW,),
 )
 
 EXAMPLES = {
@@ -203,7 +211,7 @@ def told() -> bool:
     return asked not in FLAT or not here or lesson.revealed(question)
 
 
-def state() -> pictures.State:
+def settings() -> pictures.State:
     """The settings of the page as its pictures take them."""
     names = ("size", "kernel", "stride", "padding", "layers", "weights", "seed", "w", "photo")
     return pictures.State(
@@ -213,14 +221,31 @@ def state() -> pictures.State:
     )
 
 
+def state() -> pictures.State:
+    """What is drawn: the settings, with fewer cells of input where the view has no room."""
+    return pictures.fitted(settings(), lesson.view_of(CONTROLS, pictures.VIEWS))
+
+
 def controls() -> None:
     """The row of controls."""
+    idle = pictures.IDLE[lesson.view_of(CONTROLS, pictures.VIEWS)]
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
         for name in ("kernel", "stride", "layers", "weights", "axes"):
-            CONTROLS.draw(name)
+            CONTROLS.draw(name, disabled=name in idle)
         with CONTROLS.settings():
             for name in ("size", "padding", "seed", "photo"):
-                CONTROLS.draw(name)
+                CONTROLS.draw(name, disabled=name in idle)
+
+
+def room(now: pictures.State, view: str) -> None:
+    """Say why there are fewer cells of input than the slider asks for."""
+    wanted = settings()
+    if now == wanted:
+        return
+    try:
+        pictures.check_view(wanted, view)
+    except SettingError as error:
+        st.caption(f"Shown with n = {now.size}. With n = {wanted.size} {error.rule}.")
 
 
 def edit(now: pictures.State, what: dict) -> None:
@@ -280,6 +305,7 @@ def live() -> None:
             if view == "Cures":
                 st.html(photos.panels_html(photos.panels(now)))
             formula(now, view)
+            room(now, view)
             code = photos.snippet(now) if view == "Cures" else pictures.snippet(now, view)
             own = inputs.own(now.weights, now.w)
             lesson.unfit({"w": (own, [shown.kernel_values.shape])})

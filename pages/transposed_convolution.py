@@ -5,7 +5,7 @@ from functools import partial
 
 import streamlit as st
 
-from explainer.components.linked_grid import LINKED_GRID, linked_grid
+from explainer.components.linked_grid import LINKED_GRID
 from explainer.components.staircase import STAIRCASE, chosen, staircase
 from explainer.ui import lesson
 from explainer.ui.controls import Choice, Controls, Switch, Whole
@@ -17,13 +17,49 @@ from explainer.ui.values import readable
 
 START = pictures.State()
 
+ROUNDING = 1e-9  # below which numbers are the same
+
 BELIEF = "padding adds, output_padding fills with zeros."
 
-MORE = {
-    "computed or empty": pictures.computed_or_empty,
-    "not an inverse": pictures.not_an_inverse,
-    "one filter or several": pictures.one_filter_or_several,
+# What stands below the cases of the slides, and what is asked beside them.
+FORMULAS = {
+    "computed or empty": "cropped after the output: padding − output_padding = "
+    f"{chip('p', '1 − 1 = 0')} or {chip('p', '0 − 1 = −1')}, beyond the canvas",
+    "not an inverse": f"b = Cᵀ v = CᵀC {chip('x', 'x')}: CᵀC is not the identity, so b is not "
+    f"{chip('x', 'x')}",
+    "one filter or several": f"a row of Cᵀ holds every s-th tap: {chip('w', '1 filter')} for "
+    f"s = 1, {chip('w', '2 filters')} for s = 2",
 }
+QUESTIONS = {
+    "computed or empty": Question(
+        "computed or empty",
+        BELIEF,
+        "Stride 3, kernel 3, and output_padding 2. From which padding on is no cell of the output "
+        "empty?",
+        ("0", "1", "2", "3"),
+        "2",
+        "The frame ends padding − output_padding cells before the canvas does: from padding 2 on "
+        "it stays inside, and with stride 3 the copies leave no gap.",
+    ),
+    "not an inverse": Question(
+        "not an inverse",
+        "It undoes the convolution.",
+        "Here C takes 9 numbers to 4. Is there another matrix that takes every C x back to x?",
+        ("yes", "no"),
+        "no",
+        "Many inputs have the same four outputs, and nothing can tell which of them it was.",
+    ),
+    "one filter or several": Question(
+        "one filter or several",
+        "It is a convolution with one filter.",
+        "Stride 3, kernel 3. How many different filters do the rows of Cᵀ hold?",
+        ("1", "2", "3", "9"),
+        "3",
+        "One for each phase of the output, here of a single tap each.",
+    ),
+}
+
+SLIDERS = ("size", "kernel", "stride", "padding", "output_padding")
 
 
 def whole(name: str, label: str, help_: str) -> Whole:
@@ -56,16 +92,16 @@ CONTROLS = Controls(
         Switch("letters", "Letters", False, "w11, x12 and y21 instead of numbers."),
         Choice("weights", "Kernel", START.weights, options=inputs.KERNELS, kind="menu"),
         Whole("seed", "Seed", START.seed, "Of the random kernel.", low=0, high=99),
-        Choice("more", "Side by side", "computed or empty", options=tuple(MORE)),
     ],
     extras={
-        lesson.VIEW: lambda text: text in pictures.VIEWS,
+        lesson.VIEW: lambda text: text in pictures.TABS,
+        "more": lambda text: text in pictures.SIDE_BY_SIDE,
         "x": readable,
         "w": readable,
         lesson.PIN: lesson.usable_pin,
     },
     needs=lesson.OWN_WEIGHTS,
-    framing=("framework",),
+    framing=(lesson.VIEW, "framework"),
 )
 
 EXAMPLES = {
@@ -148,6 +184,7 @@ EXAMPLES = {
         "weights": inputs.OWN,
         "x": "37,47;67,77",
         "w": "1,2;3,4",
+        "view": pictures.CASES,
         "more": "not an inverse",
     },
     "VALID, 1": {
@@ -180,8 +217,11 @@ NOTES = Notes(
 - **Matrix** (2): the matrix C of the convolution turns into Cᵀ. A row of Cᵀ makes one output, a
   column is the stamp of one input. **Zero insertion** (3): zeros between the inputs, then the
   flipped kernel with stride 1. **Gradient** (4): the convolution forward, its gradient backward.
-- All four compute the same numbers; the line below the picture says how far apart they are. A
-  pinned cell stays pinned from view to view.
+- All four compute the same numbers; the line below the picture checks it. A pinned cell stays
+  pinned from view to view.
+- ⋆ is cross-correlation, which a convolutional layer computes: the kernel slides as it is. ∗ is
+  convolution in the strict sense: the kernel is flipped first.
+- **Cases** (5): two cases of the slides side by side.
 - The stairs: the convolution takes several sizes to the same one. output_padding says which of them
   to go back to. Drag along them.
 - Click a cell to pin it; double-click a number of the input or the kernel to change it.""",
@@ -241,17 +281,13 @@ def state() -> pictures.State:
 
 def controls() -> None:
     """The row of controls."""
-    keras = CONTROLS["framework"] != pictures.PYTORCH
+    idle = pictures.idle(lesson.view_of(CONTROLS, pictures.TABS), CONTROLS["framework"])
     with st.container(key="controls", horizontal=True, vertical_alignment="bottom"):
-        CONTROLS.draw("stride")
-        CONTROLS.draw("padding", disabled=keras)
-        CONTROLS.draw("output_padding", disabled=keras)
+        for name in SLIDERS:
+            CONTROLS.draw(name, disabled=name in idle)
         with CONTROLS.settings():
-            CONTROLS.draw("size")
-            CONTROLS.draw("kernel")
-            CONTROLS.draw("dilation", disabled=keras)
-            for name in ("axes", "framework", "letters", "weights", "seed"):
-                CONTROLS.draw(name)
+            for name in ("dilation", "axes", "framework", "letters", "weights", "seed"):
+                CONTROLS.draw(name, disabled=name in idle)
 
 
 def edit(now: pictures.State, what: dict) -> None:
@@ -267,7 +303,7 @@ def move_frame(now: pictures.State, what: dict) -> None:
 
 
 def formula(now: pictures.State, view: str) -> None:
-    """The size of the output, and how far apart the four computations are."""
+    """The size of the output, and whether the four computations agree."""
     n, k, s = chip("x", now.size), chip("w", now.kernel), chip("w", now.stride)
     d = chip("w", now.dilation)
     y = chip("y", pictures.build(now).output)
@@ -279,9 +315,15 @@ def formula(now: pictures.State, view: str) -> None:
         symbols, live = "o = n·s", f"{n}·{s}"
     else:
         symbols, live = "o = (n − 1)s + max(k, s)", f"({n} − 1)·{s} + max({k}, {s})"
-    apart = f"{pictures.disagreement(pictures.shown(now, view)):.1g}"
-    badge = f'<span class="badge">views differ by {apart}</span>'
-    lesson.formula(f"{symbols} = {live} = {y} {badge}")
+    lesson.formula(f"{symbols} = {live} = {y} {agreement(pictures.shown(now, view))}")
+
+
+def agreement(now: pictures.State) -> str:
+    """Whether the four views compute the same numbers, as HTML."""
+    apart = pictures.disagreement(now)
+    words = "all 4 views agree" if apart < ROUNDING else f"views differ by {apart:.1g}"
+    why = f"Each of the four views computes y on its own; largest difference: {apart:.1g}"
+    return f'<span class="badge" title="{why}">{words}</span>'
 
 
 def stairs(now: pictures.State) -> None:
@@ -319,21 +361,40 @@ def prediction(now: pictures.State) -> None:
     lesson.ask(question, on_reveal=reveal)
 
 
-def side_by_side() -> None:
-    """Pictures that compare two cases of the slides."""
-    with st.container(key="more_pictures"):
-        more = CONTROLS.draw("more")
-        linked_grid(MORE[more](), key="more picture")
+def case() -> str:
+    """Which cases of the slides stand side by side."""
+    return CONTROLS["more"] or next(iter(pictures.SIDE_BY_SIDE))
 
 
 def scene() -> lesson.Drawn:
     """The scene of the present settings."""
-    return lesson.possible(CONTROLS, pictures.VIEWS, partial(pictures.scene, state()))
+    if lesson.view_of(CONTROLS, pictures.TABS) == pictures.CASES:
+        return pictures.cases(case()), None
+    return lesson.possible(CONTROLS, pictures.TABS, partial(pictures.scene, state()))
+
+
+def cases() -> None:
+    """Two cases of the slides side by side, whatever the settings."""
+
+    def choose() -> None:
+        CONTROLS.set(more=st.session_state["case"])
+
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        lesson.picture(scene()[0], CONTROLS)
+        lesson.formula(FORMULAS[case()])
+    with right:
+        st.session_state["case"] = case()
+        st.selectbox("Side by side", tuple(pictures.SIDE_BY_SIDE), key="case", on_change=choose)
+        lesson.ask(QUESTIONS[case()])
 
 
 def live() -> None:
-    """The picture, the formula, the prediction, two cases side by side and the code."""
-    view = lesson.view_of(CONTROLS, pictures.VIEWS)
+    """The picture, the formula, the prediction and the code."""
+    view = lesson.view_of(CONTROLS, pictures.TABS)
+    if view == pictures.CASES:
+        cases()
+        return
     now = state()
     drawn, error = scene()
     left, right = st.columns([3, 1], gap="medium")
@@ -349,7 +410,6 @@ def live() -> None:
     with right:
         prediction(now)
         stairs(now)
-    side_by_side()
     lesson.code(pictures.snippet(now, view))
 
 

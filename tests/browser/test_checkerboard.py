@@ -160,8 +160,8 @@ def test_a_prediction_leads_to_the_picture_that_tells(lesson: Page):
 
 
 def test_too_many_cells_offer_a_way_out(page: Page, serve: Any, console_errors: list):
-    visit(page, serve(), "size=12&layers=4")
+    visit(page, serve(), "kernel=5&layers=4&size=12")
     expect(page.get_by_text("there is room for 48").first).to_be_visible()
     page.get_by_role("button", name="layers = 1").first.click()
-    expect(cells(page, "output")).to_have_count(625)
+    expect(cells(page, "output")).to_have_count(27 * 27)
     assert console_errors == []

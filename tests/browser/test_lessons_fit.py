@@ -20,7 +20,7 @@ FIELD = '[data-role="photo-field"][data-ready="true"]'
 VIEWS = {
     "convolution": convolution.VIEWS,
     "unpooling": unpooling.VIEWS,
-    "transposed_convolution": transposed_convolution.VIEWS,
+    "transposed_convolution": transposed_convolution.TABS,
     "checkerboard": checkerboard.VIEWS,
     "dilation": dilation.VIEWS,
 }
@@ -230,7 +230,7 @@ def test_where_settings_are_impossible_the_views_stay(page: Page, serve: Any):
     page.goto(f"{serve().rstrip('/')}/transposed_convolution?stride=2&output_padding=3")
     expect(page.locator(".st-key-impossible")).to_contain_text("output_padding")
     tabs = page.locator(GRID).first.get_by_role("tab")
-    expect(tabs).to_have_count(4)
+    expect(tabs).to_have_count(len(transposed_convolution.TABS))
     page.keyboard.press("3")
     expect(tabs.nth(2)).to_have_attribute("aria-selected", "true")
     page.get_by_role("button", name="output_padding = 1").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from explainer.ops import LinearMap, number
-from tests.browser.conftest import idle
+from tests.browser.conftest import idle, settles
 
 DEMO = Path(__file__).parent / "apps" / "linked_grid_demo.py"
 APP = runpy.run_path(str(DEMO))
@@ -419,16 +419,28 @@ def test_steps_build_the_output(conv: Picture, ws_frames: list[str | bytes]):
     assert ws_frames == []
 
 
-def test_playing_stops_at_the_end(page: Page, serve: Any, ws_frames: list[str | bytes]):
+NOTE_STEPS = """(root) => {
+    root.steps = [];
+    const note = () => root.steps.push(root.getAttribute("data-step"));
+    new MutationObserver(note).observe(root, { attributeFilter: ["data-step"] });
+}"""
+
+
+def test_playing_ends_with_everything_at_full_strength(
+    page: Page, serve: Any, ws_frames: list[str | bytes]
+):
     picture = opened(page, serve, "overlap")
     final = picture.texts("output")
     assert final == ["0", "0", "1", "0", "4", "6", "4", "12", "9"]
     page.wait_for_function("() => document.readyState === 'complete'")
     ws_frames.clear()
     page.get_by_label("speed").first.select_option("× 4")
+    picture.root.evaluate(NOTE_STEPS)
     picture.button("play").click()
-    expect(picture.root).to_have_attribute("data-step", "4")
+    settles(page, lambda: picture.root.evaluate("root => root.steps"), ["1", "2", "3", "4", None])
     expect(picture.button("play")).to_be_visible()
+    dim = "root => [...root.querySelectorAll('.cell')].some((c) => getComputedStyle(c).opacity < 1)"
+    settles(page, lambda: picture.root.evaluate(dim), wanted=False)
     expect(picture.strip).to_have_attribute("aria-live", "polite")
     assert picture.texts("output") == final
     assert ws_frames == []

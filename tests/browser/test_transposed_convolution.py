@@ -57,7 +57,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(cells(page, "input")).to_have_count(4)
     expect(cells(page, "kernel")).to_have_count(9)
     expect(page.locator(f"{PICTURE} .title").last).to_contain_text("4×4, in the canvas, 5×5")
-    expect(page.locator('[data-role="formula"]').first).to_contain_text("views differ by 0")
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("all 4 views agree")
     assert console_errors == []
 
 
@@ -267,6 +267,50 @@ def test_the_frame_is_dragged_by_keyboard(lesson: Page):
     expect(lesson).to_have_url(re.compile(r"padding=0"))
 
 
+# Texts of cells that a handle of the frame covers, with the knob at its upper end.
+COVERED = """(root) => {
+  const meets = (a, b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const drawn = [...root.querySelectorAll(".handle")].flatMap((handle) => {
+    const bar = handle.getBoundingClientRect();
+    const size = parseFloat(getComputedStyle(handle, "::before").width);
+    const x = bar.x + bar.width / 2;
+    return [bar, new DOMRect(x - size / 2, bar.y - size / 2, size, size)];
+  });
+  const texts = [...root.querySelectorAll(".cell > span")].filter((text) => {
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const { x, y, width, height } = range.getBoundingClientRect();
+    const digits = new DOMRect(x, y + height / 4, width, height / 2); // not the line's whole height
+    return width && drawn.some((box) => meets(box, digits));
+  });
+  return [drawn.length, ...texts.map((text) => text.textContent)];
+}"""
+
+NO_INVERSE = "size=2&kernel=2&stride=1&padding=0&weights=own&x=37,47;67,77&w=1,2;3,4"
+
+
+@pytest.mark.parametrize("query", ["", NO_INVERSE, "size=6", "axes=1-D&size=6&kernel=5", "size=1"])
+def test_the_handles_of_the_frame_cover_no_digits(query: str, page: Page, serve: Any):
+    visit(page, serve(), query)
+    assert page.locator(PICTURE).first.evaluate(COVERED) == [4]
+
+
+def test_the_frame_is_dragged_by_a_thin_edge(lesson: Page):
+    """From two pixels beside the bar, to one crop more."""
+    right = lesson.get_by_role("slider", name="right edge").bounding_box()
+    pitch = cell(lesson, "output", 0, 0).bounding_box()
+    assert right
+    assert pitch
+    x, y = right["x"] + right["width"] + 2, right["y"] + right["height"] / 2
+    lesson.mouse.move(x, y)
+    lesson.mouse.down()
+    lesson.mouse.move(x - pitch["width"], y, steps=4)
+    lesson.mouse.up()
+    expect(lesson).not_to_have_url(re.compile(r"output_padding=1"))
+    expect_output(lesson, State(size=2, output_padding=0))
+
+
 def test_a_number_typed_into_a_cell_reaches_the_picture(lesson: Page):
     first = cell(lesson, "kernel", 0, 0)
     first.focus()
@@ -311,6 +355,32 @@ def test_examples_show_their_pictures(lesson: Page, console_errors: list):
     expect(cells(lesson, "copy4")).to_have_count(0)
     expect_output(lesson, State())
     assert console_errors == []
+
+
+def test_an_example_of_two_cases_shows_them_in_the_window(lesson: Page):
+    lesson.set_viewport_size({"width": 1280, "height": 720})
+    lesson.get_by_role("button", name="no inverse").click()
+    expect(cells(lesson, "printed")).to_have_count(9)
+    assert cells(lesson, "printed").all_inner_texts()[:3] == ["148", "299", "141"]
+    for grid in ("input", "v", "back", "printed"):
+        expect(cells(lesson, grid).last).to_be_in_viewport(ratio=1)
+    expect(lesson).to_have_url(re.compile(r"weights=own"))
+    idle(lesson)
+    show(lesson, "Overlap-add")
+    expect(cell(lesson, "output", 0, 1)).to_have_text("121")
+
+
+def test_n_and_k_stand_in_one_row_with_the_other_sliders(lesson: Page):
+    lesson.set_viewport_size({"width": 1280, "height": 720})
+    row = lesson.locator(".st-key-controls")
+    names = ("size n", "kernel k", "stride s", "padding p", "output_padding")
+    tracks = [row.get_by_role("group", name=name, exact=True).bounding_box() for name in names]
+    settings = row.get_by_role("button", name="All settings").bounding_box()
+    assert settings
+    for track in tracks:
+        assert track
+        assert track["width"] > 70
+        assert settings["y"] < track["y"] + track["height"] / 2 < settings["y"] + settings["height"]
 
 
 def test_a_bad_link_gets_a_notice_and_the_default(page: Page, serve: Any, console_errors: list):

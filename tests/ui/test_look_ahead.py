@@ -155,7 +155,7 @@ def test_sliders_that_nobody_can_move_now_are_left_out(visit_lesson: Callable[..
     assert set(ahead(app)["at"]) == {"stride", "size", "kernel", "seed"}
     app.session_state[SETTINGS] = False
     app.run()
-    assert set(ahead(app)["at"]) == {"stride"}
+    assert set(ahead(app)["at"]) == {"stride", "size", "kernel"}
 
 
 def test_while_others_wait_only_the_likeliest_step_is_sent_ahead(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from explainer.ui.pictures.checkerboard import PREDICT_FLAT, UNEVEN_4X4, VIEWS
+from explainer.ui.pictures.checkerboard import IDLE, PREDICT_FLAT, UNEVEN_4X4, VIEWS
 from tests.ui.conftest import (
     captions,
     component,
@@ -90,12 +90,33 @@ def test_a_bad_link_falls_back_and_says_so(visit_lesson):
 
 
 def test_too_many_cells_keep_the_controls_and_offer_a_way_out(visit_lesson):
-    app = visit_lesson("checkerboard", size="12", layers="4")
+    app = visit_lesson("checkerboard", kernel="5", layers="4")
     assert app.slider(key="layers").value == 4
     assert any("there is room for 48" in text.value for text in app.markdown)
     assert len(mends(app)) >= 2
     press(app, mends(app)[0])
     assert html(app, "formula")
+
+
+@pytest.mark.parametrize("axes", ["1-D", "2-D"])
+def test_of_a_high_stack_fewer_inputs_are_drawn_and_it_is_said(visit_lesson, axes):
+    app = visit_lesson("checkerboard", axes=axes, size="4" if axes == "2-D" else "12")
+    assert "Shown with" not in captions(app)
+    app.slider(key="layers").set_value(4).run()
+    assert not mends(app)
+    drawn = grids(app)
+    cells = torch.ones(1, 1, drawn["input"]["columns"])
+    for _ in range(4):
+        cells = F.conv_transpose1d(cells, torch.ones(1, 1, 3), stride=2)
+    assert drawn["output"]["columns"] == cells.shape[2]
+    assert f"Shown with n = {drawn['input']['columns']}. With n = " in captions(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_a_view_does_not_use_is_greyed(visit_lesson, view):
+    app = visit_lesson("checkerboard", view=view)
+    greyed = {slider.key for slider in app.slider if slider.disabled}
+    assert greyed == {slider.key for slider in app.slider} & IDLE[view]
 
 
 def test_the_cures_refuse_what_has_no_room(visit_lesson):

@@ -4,13 +4,26 @@ import json
 
 import pytest
 
-from tests.ui.conftest import captions, component, formula, mends, preset, presets, press
+from explainer.ui.pictures import transposed_convolution as pictures
+from tests.ui.conftest import (
+    captions,
+    component,
+    formula,
+    grids,
+    mends,
+    parameter,
+    preset,
+    presets,
+    press,
+)
 
 PAGE = "transposed_convolution"
 
 
 def result(app) -> str:
-    """The size of the output at the end of the formula."""
+    """The size of the output at the end of the formula; "" where that is of another kind."""
+    if "o = " not in formula(app):
+        return ""
     return formula(app).rsplit("= <", 1)[1].split(">")[1].split("<")[0]
 
 
@@ -26,10 +39,22 @@ def test_it_opens_with_a_picture_a_formula_and_a_prediction(visit_lesson):
     app = visit_lesson(PAGE)
     assert not app.warning
     assert result(app) == "3"
-    assert [slider.key for slider in app.slider][:3] == ["stride", "padding", "output_padding"]
-    assert "views differ by" in formula(app)
+    assert [slider.key for slider in app.slider][:5] == [
+        "size",
+        "kernel",
+        "stride",
+        "padding",
+        "output_padding",
+    ]
+    assert "all 4 views agree" in formula(app)
+    assert "largest difference: 0" in formula(app)
     assert len(app.radio[0].options) == 3
     assert any("takes 3 and 4 cells all to 2" in text.value for text in app.markdown)
+
+
+def test_views_that_do_not_agree_say_so(visit_lesson, monkeypatch):
+    monkeypatch.setattr(pictures, "disagreement", lambda _: 0.25)
+    assert "views differ by 0.2" in formula(visit_lesson(PAGE))
 
 
 def test_the_link_of_the_slide_opens_its_example(visit_lesson):
@@ -48,7 +73,7 @@ SIZES = {
     "6×4": "4",
     "6×2": "6",
     "bilinear": "5",
-    "no inverse": "3",
+    "no inverse": "",
     "VALID, 1": "4",
     "VALID, 2": "5",
     "SAME, 2": "4",
@@ -72,7 +97,6 @@ def test_every_example_is_one_click_and_sets_every_control(visit_lesson):
     ("label", "x", "w"),
     [
         ("four copies", "[[0., 1.],", "[2., 3.]]"),
-        ("no inverse", "[[37., 47.],", "[[1., 2.],"),
         ("bilinear", "[[1., 2., 3.],", "[0.5 , 1.  , 0.5 ]"),
     ],
 )
@@ -139,9 +163,40 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     assert "no cell output:9,9" in captions(app).replace("\\", "")
 
 
-def test_pictures_side_by_side(visit_lesson):
-    for more in ("computed or empty", "not an inverse", "one filter or several"):
-        assert not visit_lesson(PAGE, more=more).warning
+@pytest.mark.parametrize(
+    ("more", "drawn", "answer"),
+    [
+        ("computed or empty", {"input", "kernel", "computed", "empty"}, "2"),
+        ("not an inverse", {"input", "kernel", "v", "back", "flipped", "printed"}, "no"),
+        ("one filter or several", {"one", "two"}, "3"),
+    ],
+)
+def test_cases_side_by_side_are_a_view(visit_lesson, more, drawn, answer):
+    # Settings that are impossible do not matter here.
+    app = visit_lesson(PAGE, view="Cases", more=more, output_padding="3")
+    assert not app.warning
+    assert set(grids(app)) == drawn
+    assert formula(app)
+    assert all(slider.disabled for slider in app.slider)
+    assert app.selectbox(key="case").value == more
+    app.radio[0].set_value(app.radio[0].options[0]).run()
+    press(app, f"reveal {more}")
+    assert [*app.success, *app.info][0].value.removeprefix("It is ").startswith(f"{answer}.")
+
+
+def test_other_cases_are_chosen_beside_the_picture(visit_lesson):
+    app = visit_lesson(PAGE, view="Cases")
+    app.selectbox(key="case").set_value("not an inverse").run()
+    assert parameter(app, "more") == "not an inverse"
+    assert "back" in grids(app)
+
+
+def test_no_inverse_shows_the_numbers_of_the_slide(visit_lesson):
+    app = preset(visit_lesson(PAGE), "no inverse")
+    assert grids(app)["v"]["texts"] == ["37", "47", "67", "77"]
+    assert grids(app)["printed"]["texts"][:3] == ["148", "299", "141"]
+    # The same numbers are in the other views.
+    assert "[[37., 47.]," in code(visit_lesson(PAGE, **{**app.query_params, "view": "Matrix"}))
 
 
 def test_the_stairs_speak_the_letters_of_the_formula(visit_lesson):

@@ -123,12 +123,17 @@ class Player {
     return this.step === null || this.step >= this.length - 1;
   }
 
-  /** Show a step and, unless it is the last, go on after a while. */
+  /** Show a step and go on after a while, in the end to everything: one lit cell dims the rest. */
   advance(step) {
     this.goTo(step);
-    const next = () => this.advance(this.step + 1);
-    this.timer = this.atEnd() ? 0 : setTimeout(next, STEP_MS / this.speed);
+    const next = () => (this.atEnd() ? this.showAll() : this.advance(this.step + 1));
+    this.timer = setTimeout(next, STEP_MS / this.speed);
     this.draw();
+  }
+
+  showAll() {
+    this.pause();
+    this.goTo(null);
   }
 
   pause() {
@@ -142,10 +147,7 @@ class Player {
     if (action === "play") this.toggle();
     if (action === "back") this.stepBy(-1);
     if (action === "forward") this.stepBy(1);
-    if (action === "all") {
-      this.pause();
-      this.goTo(null);
-    }
+    if (action === "all") this.showAll();
   }
 
   draw() {

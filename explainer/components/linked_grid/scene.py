@@ -154,7 +154,7 @@ class Scene:
 
     Attributes:
         rows: from top to bottom, each from left to right: grids, and signs between them
-            ("∗", "=", "→", "+").
+            ("∗", "⋆", "=", "→", "+").
         links: groups of links. Pointing at a cell lights what its links hold in every other grid,
             and goes on from there through the other groups (pooled → pooled → unpooled), but from
             a kernel, whose weights meet everything, only to the same weights elsewhere (a group of

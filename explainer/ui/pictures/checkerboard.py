@@ -39,6 +39,14 @@ Counts = NDArray[np.int64]
 
 VIEWS = ("Coverage", "Phases", "Cures", "Gradient")
 
+IDLE: Mapping[str, frozenset[str]] = {
+    "Coverage": frozenset({"photo"}),
+    "Phases": frozenset({"layers", "photo"}),
+    "Cures": frozenset({"size", "padding", "axes"}),  # photos have a size and two axes
+    "Gradient": frozenset({"layers", "photo"}),
+}
+"""By view the settings on which neither it nor what stands beside it depends."""
+
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "size": (1, 12),
     "kernel": (1, 8),
@@ -145,6 +153,18 @@ def check_view(state: State, view: str) -> None:
         check_photo(state)
     else:
         check(state if view == "Coverage" else single(state))
+
+
+def fitted(state: State, view: str) -> State:
+    """The state with as many cells of input as a view has room for; as it is where it has none."""
+    for cells in range(state.size, 0, -1):
+        smaller = replace(state, size=cells)
+        try:
+            check_view(smaller, view)
+        except SettingError:
+            continue
+        return smaller
+    return state
 
 
 def sizes(state: State) -> list[int]:

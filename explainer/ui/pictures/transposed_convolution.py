@@ -1,6 +1,6 @@
 """The pictures of the lesson on transposed convolution: four views of one sparse matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -44,6 +44,9 @@ Floats = NDArray[np.float64]
 
 PYTORCH, KERAS_SAME, KERAS_VALID = FRAMEWORKS = ("PyTorch", "Keras SAME", "Keras VALID")
 VIEWS = ("Overlap-add", "Matrix", "Zero insertion", "Gradient")
+CASES = "Cases"
+TABS = (*VIEWS, CASES)
+"""The four views of the page's settings, and cases of the slides side by side."""
 
 LIMITS: Mapping[str, tuple[int, int]] = {
     "size": (1, 6),
@@ -54,6 +57,16 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "dilation": (1, 3),
 }
 """The bounds of the sliders."""
+
+
+def idle(view: str, framework: str) -> frozenset[str]:
+    """The settings on which a view does not depend."""
+    if view == CASES:
+        return frozenset((*LIMITS, "axes", "framework", "letters", "weights", "seed"))
+    # Keras chooses the first two, and is shown without the third.
+    fixed = () if framework == PYTORCH else ("padding", "output_padding", "dilation")
+    return frozenset(fixed)
+
 
 WORDS_IN_A_MATRIX = 16
 """Rows and columns up to which a matrix shows its numbers; above, only where they stand."""
@@ -191,7 +204,7 @@ def scene(state: State, view: str) -> Scene:
         "Zero insertion": insertion,
         "Gradient": gradient,
     }[view](state)
-    return replace(drawn, views=VIEWS, view=VIEWS.index(view))
+    return replace(drawn, views=TABS, view=TABS.index(view))
 
 
 # What the views share. The cells of input, kernel and output have the same grid, row and column in
@@ -592,11 +605,13 @@ def insertion(state: State) -> Scene:
         Links({"input": sources.tolist(), "spread": list(range(zeros.size))}),
         Links({"kernel": places, "flipped": places[::-1]}),
     ]
+    # In the strict sense, unlike the layer of that name.
+    slides = "convolution ∗ slides the flipped w"
     rest = (
-        f"stride {state.stride}, between inputs: the window moves 1 cell of the output for "
-        f"1/{state.stride} cell of the input, a “fractional stride”"
+        f"{slides}, 1 cell of the output for 1/{state.stride} cell of the input: a “fractional "
+        "stride”"
         if state.stride > 1
-        else "stride 1: nothing is put in between; the flipped kernel slides over the padded input"
+        else f"{slides}; stride 1: nothing is put in between the inputs"
     )
     flipped = replace(
         weights,
@@ -709,10 +724,11 @@ def gradient(state: State) -> Scene:
         {"output": outputs, "input": cells, "kernel": A.taps.tolist(), "u": outputs, "v": cells}
     )
     return Scene(
-        [[u, "∗", _kernel(state), "=", v], [y, "←", x]],
+        [[u, "⋆", _kernel(state), "=", v], [y, "←", x]],
         [links],
         terms,
-        "the weight that carried u to v carries ∂L/∂v back to ∂L/∂u: the gradient is Cᵀ",
+        "cross-correlation ⋆: w is not flipped. The same weights carry ∂L/∂v back: "
+        f"{chips('y', 'y')} = Cᵀ{chips('x', 'x')}",
         _copies(state, A, labels),
     )
 
@@ -998,7 +1014,7 @@ def _about_keras(state: State) -> Prediction:
     return Prediction(text, options, str(right), why, {"framework": other})
 
 
-# Smaller pictures, below
+# Cases side by side
 
 
 D1_STRIDE = State(size=2, kernel=3, stride=2, padding=1, output_padding=1)
@@ -1021,7 +1037,16 @@ def computed_or_empty() -> Scene:
         links.append(links_of(built.drawn, output=name))
         terms[name] = _sums(state, built.drawn, _cell_names(built))
     return Scene(
-        [[_still(_input(computed)), "·", _still(_kernel(computed)), "→", grids[0], grids[1]]],
+        [
+            [
+                _still(_input(computed, title="input x")),
+                "·",
+                _still(_kernel(computed)),
+                "→",
+                grids[0],
+                grids[1],
+            ]
+        ],
         links,
         terms,
         "output_padding 1 twice: it crops less, or it reaches beyond the canvas, where nothing is",
@@ -1054,7 +1079,7 @@ def not_an_inverse() -> Scene:
         "printed": _plain_sums(printed, v, "d"),
     }
     return Scene(
-        [[x_, "∗", w_, "=", v_], [back, "", shown, "←", flipped]],
+        [[x_, "⋆", w_, "=", v_], [back, "", shown, "←", flipped]],
         [
             links_of(C, "v", "input"),
             links_of(C.T, "back", "v"),
@@ -1120,6 +1145,18 @@ def _row_in_words(state: State, row: int, entries: Sequence[str]) -> str:
     if state.stride == 1:
         return f"row {row + 1}: {taps}, cut from the one filter w3 w2 w1"
     return f"row {row + 1}: {taps}, phase {row % state.stride + 1} of {state.stride}"
+
+
+SIDE_BY_SIDE: Mapping[str, Callable[[], Scene]] = {
+    "computed or empty": computed_or_empty,
+    "not an inverse": not_an_inverse,
+    "one filter or several": one_filter_or_several,
+}
+
+
+def cases(name: str) -> Scene:
+    """A picture of `SIDE_BY_SIDE`, as one of the page's views."""
+    return replace(SIDE_BY_SIDE[name](), views=TABS, view=TABS.index(CASES))
 
 
 # The code

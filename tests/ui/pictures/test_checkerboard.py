@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,11 +19,14 @@ from explainer.ops import SettingError, number
 from explainer.ui.pictures import checkerboard_cures as photos
 from explainer.ui.pictures.checkerboard import (
     BOUNDS,
+    IDLE,
     UNEVEN_4X4,
     VIEWS,
     WEIGHTS,
     State,
     bars,
+    check_view,
+    fitted,
     interior,
     is_flat,
     pattern,
@@ -87,6 +91,38 @@ def test_every_state_has_a_picture_or_names_what_would_work(state, view):
     weights_count_what_they_light(drawn)
     for name, terms in drawn.terms.items():
         assert all(terms), name
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_every_stack_has_a_picture_of_some_size_or_one_click_to_one(axes):
+    ranges = (range(BOUNDS[name][0], BOUNDS[name][1] + 1) for name in ("kernel", "stride"))
+    smaller = 0
+    for kernel, stride, layers in product(*ranges, range(1, 5)):
+        wanted = State(axes=axes, kernel=kernel, stride=stride, layers=layers)
+        drawn = fitted(wanted, "Coverage")
+        assert replace(drawn, size=wanted.size) == wanted
+        smaller += drawn.size < wanted.size
+        ways: list[dict] | None = None
+        try:
+            check_view(drawn, "Coverage")
+        except SettingError as error:
+            ways = list(error.suggestions)
+        assert ways != [], drawn
+    assert smaller > 10
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_idle_settings_change_nothing(view):
+    now = State(weights="noisy", layers=2)
+    others = {"layers": 3, "photo": photos.FLAT, "size": 3, "padding": 1, "axes": 1, "stride": 3}
+
+    def seen(state: State) -> object:
+        if view != "Cures":
+            return scene(state, view)
+        return scene(state, view), photos.panels(state)
+
+    still = {name for name, to in others.items() if seen(replace(now, **{name: to})) == seen(now)}
+    assert still == IDLE[view]
 
 
 @settings(max_examples=60)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy import signal
 from torch.nn import functional as F
 
 from explainer.components.linked_grid import Scene, Steps, payload
@@ -416,6 +417,19 @@ def test_computed_and_empty_side_by_side():
     assert list(empty.texts[-6:]) == ["0"] * 6
 
 
+def test_what_is_asked_beside_the_cases():
+    """The answers on the page: with stride 3 and kernel 3 padding 2 is enough; three filters."""
+    asked = State(size=3, kernel=3, stride=3, output_padding=2)
+    x = torch.ones(1, 1, 3, 3)
+    empty = [
+        bool((F.conv_transpose2d(x, x, stride=3, padding=p, output_padding=2) == 0).any())
+        for p in range(4)
+    ]
+    assert empty == [True, True, False, False]
+    A = build(replace(asked, axes=1, output_padding=0, padding=0)).A
+    assert len({tuple(A.taps[A.rows == row]) for row in range(A.shape[0])}) == 3
+
+
 # The frame, the stairs, the predictions of these examples
 
 
@@ -460,3 +474,32 @@ def test_the_views_of_keras_are_cut_from_the_same_canvas():
     state = State(framework=KERAS_SAME, size=3, kernel=2, stride=3)
     assert {view.shape for view in views_of(state).values()} == {(9, 9)}
     assert disagreement(state) == 0
+
+
+def values(drawn: Scene, name: str) -> np.ndarray:
+    """The numbers of a grid."""
+    found = drawn.grid(name)
+    cells = [float(text.replace("−", "-")) for text in found.texts]
+    return np.reshape(cells, (-1, found.columns))
+
+
+def sign_before(drawn: Scene, name: str) -> str:
+    row = next(row for row in drawn.rows if drawn.grid(name) in row)
+    return str(row[row.index(drawn.grid(name)) - 1])
+
+
+def test_the_signs_are_those_of_scipy():
+    """∗ flips the kernel beside it, ⋆ does not."""
+    state = D1_STRIDE
+    spread = scene(state, "Zero insertion")
+    w, y = values(spread, "kernel"), values(spread, "output")
+    assert sign_before(spread, "kernel") == "∗"
+    assert np.allclose(signal.convolve2d(values(spread, "spread"), w, mode="valid"), y)
+    forward = scene(state, "Gradient")
+    slid = signal.correlate2d(values(forward, "u"), w, mode="valid")
+    assert sign_before(forward, "kernel") == "⋆"
+    assert np.allclose(slid[:: state.stride, :: state.stride], values(forward, "v"))
+    slide = not_an_inverse()
+    assert sign_before(slide, "kernel") == "⋆"
+    slid = signal.correlate2d(values(slide, "input"), values(slide, "kernel"), mode="valid")
+    assert np.allclose(slid, values(slide, "v"))
