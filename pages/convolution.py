@@ -157,7 +157,7 @@ NOTES = Notes(
   stride s·s′. The slide, as the paper, lets offsets run over 0 ≤ δ ≤ k, which would be k+1 taps:
   it is δ < k.""",
     wrong="""\
-- What PyTorch, TensorFlow and Keras call convolution is cross-correlation: no kernel is flipped.
+- What PyTorch, TensorFlow and Keras call convolution is cross-correlation, ⋆: no kernel is flipped.
 - The output's size is rounded **down**: with stride s up to s−1 columns at the right and the bottom
   are never read, and no warning is given.
 - SAME is uneven where the padding that it needs is odd: one cell more on the right and below. For

@@ -311,7 +311,7 @@ def coverage(state: State) -> Scene:
     if lines:
         rows = [*([[kernel]] if alone else []), [x], *([layer] for layer in layers)]
     else:
-        first = [x, "∗", kernel, "→"] if alone else [x, "→"]
+        first = [x, "·", kernel, "→"] if alone else [x, "→"]
         rows = [[*first, *(item for layer in layers for item in (layer, "→"))][:-1]]
     return Scene(rows, links, terms, _coverage_rest(state), _stamps(maps, labels[1:]))
 
@@ -694,7 +694,7 @@ def gradient(state: State) -> Scene:
         "kernel": kernel_terms(A, kernel),
     }
     rows: list[list[Grid | str]] = (
-        [[weights_], [above], [below]] if state.axes == 1 else [[above, "∗", weights_, "→", below]]
+        [[weights_], [above], [below]] if state.axes == 1 else [[above, "·", weights_, "→", below]]
     )
     pattern_ = "flat" if is_flat(state) else "a checkerboard"
     rest = f"{chips('y', 'flat')} above gives {chips('x', pattern_)} below: the same transpose"

@@ -267,7 +267,7 @@ def window(state: State) -> Scene:
     """Input, kernel and output side by side."""
     valid, (x, kernel, y), terms = _parts(state)
     return Scene(
-        [[x, "∗", kernel, "=", y]],
+        [[x, "⋆", kernel, "=", y]],
         [links_of(valid)],
         terms,
         _rest(state, valid.output_shape),
@@ -617,7 +617,7 @@ def one_by_one(state: State) -> Scene:
     score_grid = _shaded("scores", "plain", scores.T, "scores, 9 places × 21 classes")
     output = grid("output", "output", labels.reshape(side, side), title="label: the largest")
     return Scene(
-        [[*drawn, "∗", weights, "→", output], [score_grid]],
+        [[*drawn, "⋆", weights, "→", output], [score_grid]],
         [Links(cells), Links(weighed)],
         terms,
         "at every place the same 3×21 weights: a classifier for each pixel is a 1×1 convolution",

@@ -643,7 +643,7 @@ def _kernel(state: State) -> Scene:
                     editable=not state.letters,
                     tints=_tints_2d(row, col, d, marks) if colours else None,
                 ),
-                "∗",
+                "⋆",
                 weights,
                 "=",
                 grid(
@@ -814,7 +814,7 @@ def resample(state: State) -> Scene:
             marks=nothing,
         ),
         "small": spread.draw(
-            "small", convolved, "= z ∗ w" if state.axes == 2 else f"{RESAMPLED_TAPS} taps", "v"
+            "small", convolved, "= z ⋆ w" if state.axes == 2 else f"{RESAMPLED_TAPS} taps", "v"
         ),
         "down": spread.draw("down", small, f"↓{d}", "z"),
         "input": grid("input", "input", x, title="input x", editable=True),
