@@ -240,7 +240,7 @@ def formula(now: pictures.State, view: str) -> None:
         return
     if view == "1×1 to 21":
         lesson.formula(
-            f"at every place: {y('21 scores')} = {w('21×3 weights')} · {x('3 features')}; "
+            f"at every place: {y('21 scores')} = {w('W, 21×3')} · {x('3 features')}; "
             "the label is the class of the largest score"
         )
         return

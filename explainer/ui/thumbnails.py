@@ -39,6 +39,8 @@ COLOURS = {
     "w": ("#FAEAC7", "#E69F00"),
     "0": ("#F1F3F5", "#9AA4B2"),
 }
+SIGN = "#7A828E"
+"""Of what stands on the page itself, to be seen in its light and its dark theme."""
 CIVIDIS = ("#00224E", "#575D6D", "#A59C74", "#FEE838")
 
 Cells = NDArray[np.str_]
@@ -56,7 +58,9 @@ def svg(*grids: tuple[Cells, NDArray | None], colours: Colours = COLOURS, signs:
         top = (HEIGHT - size * grid.shape[0]) / 2
         if place:
             x, y = left - GAP / 2, HEIGHT / 2 + 8
-            parts.append(f'<text x="{x:.1f}" y="{y}" font-size="24">{signs[place - 1]}</text>')
+            parts.append(
+                f'<text x="{x:.1f}" y="{y}" font-size="24" fill="{SIGN}">{signs[place - 1]}</text>'
+            )
         for (row, column), kind in np.ndenumerate(grid):
             x, y = left + column * size, top + row * size
             fill, stroke = colours[str(kind)]
@@ -73,7 +77,7 @@ def svg(*grids: tuple[Cells, NDArray | None], colours: Colours = COLOURS, signs:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="sans-serif" text-anchor="middle">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#FFFFFF"/>{"".join(parts)}</svg>'
+        f"{''.join(parts)}</svg>"
     )
 
 
@@ -112,7 +116,7 @@ def _receptive_field() -> str:
         side = (13 - len(kinds)) // 2
         rows.append(np.pad(kinds, (side, 13 - len(kinds) - side), constant_values=" "))
         rows.append(np.full(13, " "))
-    return svg((np.stack(rows[:-1]), None), colours=COLOURS | {" ": ("#FFFFFF", "#FFFFFF")})
+    return svg((np.stack(rows[:-1]), None), colours=COLOURS | {" ": ("none", "none")})
 
 
 def _unpooling() -> str:
@@ -136,8 +140,8 @@ def _transposed() -> str:
 
 def _checkerboard() -> str:
     counts = transposed_conv((6, 6), np.ones((3, 3)), stride=2).coverage()[1:8, 1:12]
-    shades = {str(count): (CIVIDIS[level], "#FFFFFF") for level, count in enumerate((1, 2, 4))}
-    shades |= {"4": (CIVIDIS[3], "#FFFFFF")}
+    shades = {str(count): (CIVIDIS[level], SIGN) for level, count in enumerate((1, 2, 4))}
+    shades |= {"4": (CIVIDIS[3], SIGN)}
     return svg((counts.astype(str), None), colours=shades)
 
 

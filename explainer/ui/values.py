@@ -14,6 +14,7 @@ LONGEST = 1000
 LARGEST = 9999.0
 
 _NUMBER = re.compile(r"-?(\d{1,4}(\.\d{0,4})?|\.\d{1,4})")
+_QUOTIENT = re.compile(r"(-?\d{1,4})/(\d{1,4})")
 _FRACTIONS = {"¼": ".25", "½": ".5", "¾": ".75"}
 
 
@@ -41,7 +42,7 @@ def readable(text: str) -> bool:
     return read(text, (text.count(";") + 1, columns)) is not None
 
 
-ACCEPTED = f"a number from −{LARGEST:.0f} to {LARGEST:.0f} with at most four decimals"
+ACCEPTED = f"a number from −{LARGEST:.0f} to {LARGEST:.0f} with at most four decimals or as 1/4"
 """What `number` takes, in words."""
 
 
@@ -49,10 +50,13 @@ def number(text: str) -> float | None:
     """The number that somebody typed; None where it is none of those in `ACCEPTED`.
 
     With any minus sign, a decimal point or comma, and ¼, ½ or ¾ at its end as the pictures write
-    them.
+    them. A quotient is rounded to the decimals that the address keeps.
     """
     text = text.strip().replace("−", "-").replace("–", "-").replace(",", ".")
     text = text[:-1] + _FRACTIONS.get(text[-1:], text[-1:])
+    if quotient := _QUOTIENT.fullmatch(text.replace(" ", "")):
+        above, below = map(int, quotient.groups())
+        return round(above / below, 4) if below else None
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)

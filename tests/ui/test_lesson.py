@@ -222,7 +222,7 @@ def test_a_message_about_no_cell_changes_nothing(what):
 def test_what_is_no_number_or_does_not_fit_into_a_link_is_said():
     found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "ten"})
     assert found == ("", "", "ones")
-    assert "from −9999 to 9999 with at most four decimals" in told
+    assert "from −9999 to 9999 with at most four decimals or as 1/4" in told
     found, told = after_edit({"grid": "input", "row": 0, "col": 0, "text": "1"}, long=True)
     assert found == ("", "", "ones")
     assert "do not fit into a link" in told

@@ -613,7 +613,7 @@ def one_by_one(state: State) -> Scene:
         grid(f"input{c + 1}", "input", features[c], title=f"feature {c + 1}", editable=True)
         for c in range(CHANNELS)
     ]
-    weights = _shaded("kernel", "kernel", kernel.T, "weights, 3×21")
+    weights = _shaded("kernel", "kernel", kernel.T, "weights Wᵀ, 3×21")
     score_grid = _shaded("scores", "plain", scores.T, "scores, 9 places × 21 classes")
     output = grid("output", "output", labels.reshape(side, side), title="label: the largest")
     return Scene(
