@@ -133,6 +133,38 @@ def test_an_answer_stands_beside_the_picture_that_shows_why(
     needs_no_scrolling(page, GRID)
 
 
+@pytest.mark.parametrize(
+    ("path", "width", "side_by_side"),
+    [
+        ("convolution", 900, True),
+        ("transposed_convolution", 900, True),
+        ("transposed_convolution?view=Matrix", 900, False),  # no digits could be read
+        ("convolution", 390, False),
+    ],
+)
+def test_a_smaller_window_keeps_grids_side_by_side_while_they_can_be_read(
+    path: str, width: int, side_by_side: bool, page: Page, serve: Any
+):
+    page.set_viewport_size({"width": width, "height": 720})
+    page.goto(f"{serve().rstrip('/')}/{path}")
+    page.locator(GRID).first.wait_for()
+    idle(page)
+    kernel, output = (
+        page.locator(f'{GRID} .cell[data-grid="{name}"]').first for name in ("kernel", "output")
+    )
+    ends = kernel.evaluate(
+        "one => Math.max(...[...one.parentElement.children].map("
+        "cell => cell.getBoundingClientRect().bottom))"
+    )
+    box = output.bounding_box()
+    assert box is not None
+    assert (box["y"] < ends) == side_by_side
+    digits = float(output.evaluate("one => parseFloat(getComputedStyle(one.firstChild).fontSize)"))
+    assert digits >= 15
+    if side_by_side:
+        expect(page.locator(f'{GRID} .cell[data-grid="output"]').last).to_be_in_viewport(ratio=1)
+
+
 # What is wrong with a lesson's picture, in words.
 FAULTS = """(root) => {
   const faults = [];

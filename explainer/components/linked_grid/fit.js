@@ -133,12 +133,12 @@ class Fit {
     return { sizes, lines };
   }
 
-  /** Whether all numbers of the grids that show any have digits of good size. */
-  isReadable(sizes) {
+  /** Whether all numbers of the grids that show any have digits of `least` pixels. */
+  isReadable(sizes, least = SMALL_DIGITS) {
     return this.views.every(({ spec }) => {
       const kind = kindOf(spec);
       if (kind !== "normal" && kind !== "matrix") return true;
-      return typeSizes(spec, sizes[kind], this.scale, this.ruler).long >= SMALL_DIGITS * this.scale;
+      return typeSizes(spec, sizes[kind], this.scale, this.ruler).long >= least * this.scale;
     });
   }
 

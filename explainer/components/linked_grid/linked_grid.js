@@ -7,7 +7,11 @@
 // At 1280×720 (VISUAL.md): above the picture stand title and controls, below it the formula.
 const FRAME = { width: 1280, height: 720, above: 150, formula: 54 };
 const HIGH_ON_THE_PAGE = 240; // a picture that begins further below is not that of the lesson
-const NARROW = 640; // below this many pixels grids stand one below the other
+// Grids stand one below the other in a picture that is less wide, and in one that is less roomy
+// where side by side their digits would have fewer pixels than these.
+const NARROW = 440;
+const ROOMY = 640;
+const DIGITS_SIDE_BY_SIDE = 15;
 const ROW_GAP = { plain: 14, lines: 40 };
 const FOOT = 64; // the term strip and the space above it
 const LINES_AT_REST = 400;
@@ -204,27 +208,18 @@ class Picture {
     if (!width) return;
     const [across, down] = [window.innerWidth / FRAME.width, window.innerHeight / FRAME.height];
     const scale = clamp(Math.min(across, down), 1, 3);
-    const narrow = width < NARROW;
     this.scale = scale;
     this.root.style.setProperty("--scale", scale);
-    mark(this.root, "data-narrow", narrow ? "" : null);
     this.ruler.use(this.font);
-    const rows = narrow ? this.items.flat().map((item) => [item]) : this.items;
-    this.putTitlesAside(narrow);
     // Reading them at every slider step would cost a reflow.
     this.barHeight ??= this.bar.offsetHeight;
     this.top ??= this.topOnPage();
-    const bar = this.bar.hidden ? 0 : this.barHeight + 8 * scale;
-    const above = this.top < HIGH_ON_THE_PAGE * scale ? this.top : FRAME.above * scale;
-    const around = FOOT + FRAME.formula + 8;
-    const height = narrow ? Infinity : window.innerHeight - above - bar - around * scale;
-    const room = { width: width - 8, height };
-    const lined = this.data.links.some((group) => group.lines);
-    // Lines between many rows leave half of the height to the cells.
-    const most = lined ? Math.min(ROW_GAP.lines, height / scale / 2 / (rows.length - 1)) : 0;
-    const between = Math.max(ROW_GAP.plain, most) * scale;
-    const fit = new Fit({ rows, room, scale, between, aligned: lined, ruler: this.ruler });
-    const { sizes, lines } = fit.solve();
+    let arranged = this.solve(width < NARROW);
+    if (width >= NARROW && width < ROOMY && !arranged.fit.isReadable(arranged.sizes, DIGITS_SIDE_BY_SIDE)) {
+      arranged = this.solve(true);
+    }
+    const { narrow, fit, sizes, lines, between } = arranged;
+    mark(this.root, "data-narrow", narrow ? "" : null);
     this.scene.style.setProperty("--between", `${between}px`);
     this.scene.style.setProperty("--title-lines", lines);
     for (const view of this.views.values()) {
@@ -240,6 +235,24 @@ class Picture {
     this.lowest = Math.max(this.lowest, fit.needs(sizes, lines).down + 8 * scale);
     this.scene.style.minHeight = `${this.lowest}px`;
     this.redraw();
+  }
+
+  /** Grids one below the other or in their rows, and the sizes that fit. */
+  solve(narrow) {
+    const { scale, width } = this;
+    const rows = narrow ? this.items.flat().map((item) => [item]) : this.items;
+    this.putTitlesAside(narrow);
+    const bar = this.bar.hidden ? 0 : this.barHeight + 8 * scale;
+    const above = this.top < HIGH_ON_THE_PAGE * scale ? this.top : FRAME.above * scale;
+    const around = FOOT + FRAME.formula + 8;
+    const height = narrow ? Infinity : window.innerHeight - above - bar - around * scale;
+    const room = { width: width - 8, height };
+    const lined = this.data.links.some((group) => group.lines);
+    // Lines between many rows leave half of the height to the cells.
+    const most = lined ? Math.min(ROW_GAP.lines, height / scale / 2 / (rows.length - 1)) : 0;
+    const between = Math.max(ROW_GAP.plain, most) * scale;
+    const fit = new Fit({ rows, room, scale, between, aligned: lined, ruler: this.ruler });
+    return { narrow, fit, between, ...fit.solve() };
   }
 
   /** Type sizes in a grid, with its long numbers in short where there is no room for them. */
