@@ -1,7 +1,10 @@
 """Settings, addresses, text from outside, the collector."""
 
 import gc
+import re
+import tomllib
 import weakref
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,6 +24,19 @@ def test_settings_hold_without_the_config_file(visit_page):
     assert config.get_option("client.showSidebarNavigation") is False
     assert config.get_option("runner.postScriptGC") is False
     assert config.get_option("server.maxUploadSize") == 32
+
+
+def test_the_style_sheet_and_the_theme_have_one_ground():
+    """Custom properties of Streamlit's own hold in components only, and are nothing elsewhere."""
+    root = Path(__file__).parents[2]
+    style = (root / "explainer" / "ui" / "shell.css").read_text("utf-8")
+    theme = tomllib.loads((root / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+    ground = re.search(r"--ground: light-dark\((#\w+), (#\w+)\)", style)
+    assert ground is not None
+    assert [colour.upper() for colour in ground.groups()] == [
+        theme[name]["backgroundColor"] for name in ("light", "dark")
+    ]
+    assert "var(--st-" not in style
 
 
 def test_uploads_up_to_the_cap_never_roll_over():
