@@ -280,7 +280,7 @@ def prediction() -> None:
     """Counts or sums: which of them makes the checkerboard?"""
     chosen = CONTROLS.draw("question", label_visibility="collapsed")
     question, shown = QUESTIONS[chosen]
-    lesson.ask(question, on_reveal=partial(CONTROLS.preset, question=chosen, **shown))
+    lesson.ask(question, CONTROLS, partial(CONTROLS.preset, question=chosen, **shown))
 
 
 def scene() -> lesson.Drawn:

@@ -286,7 +286,8 @@ def prediction() -> None:
     """Does one more input cell change the output?"""
     lesson.ask(
         PLATEAU,
-        on_reveal=partial(
+        CONTROLS,
+        partial(
             CONTROLS.set,
             **{lesson.VIEW: "", "framework": "PyTorch"},
             **{"size": 6, "kernel": 3, "stride": 2, "padding": 0, "dilation": 1},

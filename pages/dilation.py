@@ -543,7 +543,7 @@ def live() -> None:
             predict_cells()
             st.markdown(chart(now.dilations, now.kernel), unsafe_allow_html=True)
         else:
-            lesson.ask(QUESTIONS[view], partial(CONTROLS.set, **REVEALED[view]))
+            lesson.ask(QUESTIONS[view], CONTROLS, partial(CONTROLS.set, **REVEALED[view]))
     code = images.snippet if view in ("Photo", "Context") else pictures.snippet
     try:
         lines = code(now, view)

@@ -194,9 +194,7 @@ def on_edit() -> None:
     typed = str(what("edit").get("text"))[:8]
     if not (typed.isascii() and typed.isdecimal() and pictures.fits(name, int(typed))):
         low, high = pictures.LIMITS[name]
-        lesson.refuse(
-            f"The {name} must be a whole number from {low} to {high}, so it stays as it was."
-        )
+        lesson.refuse(f"The {name} must be a whole number from {low} to {high}.")
         return
     take(pictures.with_number(now, row, name, int(typed)))
 

@@ -358,7 +358,7 @@ def prediction(now: pictures.State) -> None:
         CONTROLS.set(**found.then)
 
     question = Question(key, BELIEF, found.text, found.options, found.answer, found.why)
-    lesson.ask(question, on_reveal=reveal)
+    lesson.ask(question, CONTROLS, reveal)
 
 
 def case() -> str:
@@ -386,7 +386,7 @@ def cases() -> None:
     with right:
         st.session_state["case"] = case()
         st.selectbox("Side by side", tuple(pictures.SIDE_BY_SIDE), key="case", on_change=choose)
-        lesson.ask(QUESTIONS[case()])
+        lesson.ask(QUESTIONS[case()], CONTROLS)
 
 
 def live() -> None:

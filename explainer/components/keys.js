@@ -8,6 +8,8 @@ const OVERLAY = '[role="dialog"], [role="menu"], [role="listbox"]';
 function takesText(element) {
   if (!(element instanceof Element)) return false;
   if (element.isContentEditable || element.matches("textarea")) return true;
+  // A menu has the focus after a choice; what is typed there means something once it is open.
+  if (element.matches('[role="combobox"][aria-expanded="false"]')) return false;
   const notText = ["radio", "checkbox", "range", "button", "submit"];
   return element.matches("input") && !notText.includes(element.type);
 }

@@ -33,7 +33,6 @@ from explainer.ui import shell
 from explainer.ui.controls import LIVE, SHARE, Controls, Whole, complete
 from explainer.ui.lessons import LESSONS, Lesson, neighbours
 from explainer.ui.pictures import inputs
-from explainer.ui.text import plain
 from explainer.ui.values import ACCEPTED, number
 
 PICTURE = "picture"
@@ -435,7 +434,7 @@ def picture(
         handlers[PIN] = pin
     linked_grid(scene, key=key, pin=pinned, marks=marks, at=controls.sliders(), on=handlers)
     if pinned and scene.grids and not has_cell(scene, pinned):
-        st.caption(f"This picture has no cell {plain(pinned)}, so nothing is pinned.")
+        st.caption("The cell that was pinned is not in this picture.")
 
 
 def has_cell(scene: Scene, pin: str) -> bool:
@@ -466,7 +465,7 @@ def edit(controls: Controls, what: Any, **grids: NDArray) -> None:
         return
     text = inputs.with_cell(cells, row, column, value)
     if not controls.takes(EDITED[name], text):
-        refuse("So many long numbers do not fit into a link, so the cell stays as it was.")
+        refuse("So many long numbers do not fit into a link: the cell stays as it was.")
         return
     own = {"weights": inputs.OWN} if name == "kernel" else {}
     controls.set(**{EDITED[name]: text}, **own)
@@ -493,7 +492,7 @@ def typed(what: Any) -> tuple[int, int, float] | None:
     if not (isinstance(row, int) and isinstance(column, int)):
         return None
     if value is None:
-        refuse(f"A cell takes {ACCEPTED}, such as −0.25, so this one stays as it was.")
+        refuse(f"A cell takes {ACCEPTED}.")
         return None
     return row, column, value
 
@@ -548,10 +547,13 @@ def revealed(question: Question) -> bool:
     return bool(st.session_state.get(f"revealed {question.key}"))
 
 
-def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool:
+def ask(
+    question: Question, controls: Controls, on_reveal: Callable[[], None] | None = None
+) -> bool:
     """Draw a question; whether it has been answered and revealed.
 
     The answer takes the place of the options: it has to stand beside the picture that shows why.
+    Who asks again sees what was there before the answer, unless it has been changed since.
 
     Args:
         on_reveal: called when the student reveals, e.g. to set the controls that show why.
@@ -570,7 +572,7 @@ def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool
                 type="tertiary",
                 icon=":material/replay:",
                 on_click=_forget,
-                args=(question.key,),
+                args=(question.key, controls),
             )
             return True
         st.markdown(often_said(question.belief))
@@ -587,7 +589,7 @@ def ask(question: Question, on_reveal: Callable[[], None] | None = None) -> bool
             type="primary",
             disabled=chosen is None,
             on_click=_reveal,
-            args=(question.key, chosen, on_reveal),
+            args=(question.key, chosen, controls, on_reveal),
         )
         return False
 
@@ -603,15 +605,20 @@ def verdict(right: bool, text: str) -> None:
     say(text)
 
 
-def _reveal(key: str, chosen: str, then: Callable[[], None] | None) -> None:
+def _reveal(key: str, chosen: str, controls: Controls, then: Callable[[], None] | None) -> None:
     st.session_state[f"revealed {key}"] = chosen
+    before = {name: controls[name] for name in controls.names}
     if then is not None:
         then()
+    st.session_state[f"before {key}"] = before, controls.written()
 
 
-def _forget(key: str) -> None:
+def _forget(key: str, controls: Controls) -> None:
     st.session_state[f"revealed {key}"] = None
     st.session_state[f"answer {key}"] = None
+    before, answer = st.session_state.pop(f"before {key}")
+    if controls.written() == answer:
+        controls.set(**before)
 
 
 # Below the picture

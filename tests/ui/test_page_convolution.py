@@ -106,7 +106,7 @@ def test_numbers_for_another_grid_are_left_out_and_said(visit_lesson):
     app = visit_lesson("convolution", x="1,2,3", w="1,2;3,4", weights="own", pin="output:9,9")
     assert "numbers of x in the address are for another size" in captions(app)
     assert "numbers of w in the address are for another size" in captions(app)
-    assert "no cell output:9,9" in captions(app).replace("\\", "")
+    assert "The cell that was pinned is not in this picture" in captions(app)
     preset(app, "Reset")
     assert not captions(app)
 
@@ -144,7 +144,7 @@ def test_what_is_no_number_leaves_the_cell_and_says_so_once(visit_lesson):
     app = visit_lesson("convolution")
     before = grids(app)["input"]["texts"]
     send(app, "linked_grid", "edit", {"grid": "input", "row": 0, "col": 1, "text": "much"})
-    assert "stays as it was" in app.toast[0].value
+    assert "A cell takes a number" in app.toast[0].value
     assert grids(app)["input"]["texts"] == before
     app.run()
     assert not app.toast
@@ -221,6 +221,18 @@ def test_the_prediction_reveals_and_sets_the_example(visit_lesson):
     assert "Answer: stays" in app.info[0].value
     press(app, "again plateau")
     assert not app.info
+    # What was there before the answer, which would be in sight else.
+    assert (app.slider(key="size").value, app.slider(key="padding").value) == (5, 1)
+
+
+def test_to_ask_again_keeps_what_was_changed_after_the_answer(visit_lesson):
+    app = visit_lesson("convolution")
+    app.radio[0].set_value("stays").run()
+    app.button(key="reveal plateau").click().run()
+    send(app, "linked_grid", "view", 1)
+    press(app, "again plateau")
+    assert app.query_params["view"] == "Matrix"
+    assert app.slider(key="size").value == 6
 
 
 def kinds(app):

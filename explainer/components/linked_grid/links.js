@@ -38,7 +38,8 @@ class Links {
   /**
    * The lit cells by grid, from one cell outwards, group by group. A grid is lit once, by the nearest
    * groups. From a kernel it only goes on to the same weights elsewhere (the flipped kernel): they
-   * meet everything. A weight that is pointed at, here or elsewhere, lights what it meets.
+   * meet everything. A weight that is pointed at, here or elsewhere, lights what it meets, and a
+   * group that has it lights nothing else.
    */
   light({ name, cell }) {
     const lit = new Map([[name, new Set([cell])]]);
@@ -50,8 +51,10 @@ class Links {
       for (const [g, { cells }] of this.groups.entries()) {
         const sameWeights = Object.keys(cells).every((grid) => this.isKernel(grid));
         const goesOn = (grid) => pointedAt.has(grid) || sameWeights || !this.isKernel(grid);
-        const from = used.has(g) ? [] : frontier.filter((grid) => cells[grid] && goesOn(grid));
-        if (!from.length) continue;
+        const all = used.has(g) ? [] : frontier.filter((grid) => cells[grid] && goesOn(grid));
+        if (!all.length) continue;
+        const exact = all.filter((grid) => pointedAt.has(grid));
+        const from = exact.length ? exact : all;
         used.add(g);
         for (const grid of from) this.follow(g, grid, lit, found);
         if (sameWeights && from.some((grid) => pointedAt.has(grid)))

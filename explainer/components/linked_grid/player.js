@@ -109,6 +109,10 @@ class Player {
   }
 
   stepBy(change) {
+    if (change > 0 && this.step === this.length - 1) {
+      this.showAll();
+      return;
+    }
     this.pause();
     const from = this.step ?? (change > 0 ? -1 : this.length);
     this.goTo(from + change);

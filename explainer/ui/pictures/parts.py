@@ -253,21 +253,21 @@ def kernel_terms(
             that the words count what lights up.
         letters: whether the weights are left out.
         labels: of the taps; the names w11 … by default.
-        marks: of the input's cells; pairs with padding or an inserted zero are counted apart.
+        marks: of the input's cells; pairs with padding or an inserted zero are counted too.
     """
     kernel = np.asarray(kernel, np.float64)
     counts = np.bincount(A.taps, minlength=kernel.size)
-    zero = np.isin(list(marks or "." * A.shape[1]), ("p", "z"))
-    zeros = np.bincount(A.taps[zero[A.cols]], minlength=kernel.size)
+    added = np.isin(list(marks or "." * A.shape[1]), ("p", "z"))
+    with_added = np.bincount(A.taps[added[A.cols]], minlength=kernel.size)
+    what = chips("p", "inserted zeros" if "z" in marks else "padding")
     taps = names("w", kernel.shape) if labels is None else labels
     terms = []
-    for name, value, count, idle in zip(taps.ravel(), kernel.ravel(), counts, zeros, strict=True):
+    cells = zip(taps.ravel(), kernel.ravel(), counts, with_added, strict=True)
+    for name, value, count, added_count in cells:
         equal = "" if letters else f" = {chips('w', number(value))}"
         pairs = "one pair" if count == 1 else f"{count} pairs"
-        with_zeros = f", {idle} of them with {chips('p', 0)}" if idle else ""
-        terms.append(
-            f"{chips('w', name)}{equal} joins {pairs} of cells{with_zeros}: one weight for all"
-        )
+        of_them = f", {added_count} of them with {what}" if added_count else ""
+        terms.append(f"{chips('w', name)}{equal} joins {pairs} of cells{of_them}")
     return terms
 
 

@@ -31,6 +31,7 @@ from explainer.ui.pictures.parts import (
     CELLS_IN_A_MATRIX,
     chips,
     grid,
+    input_terms,
     joined,
     kernel_terms,
     links_of,
@@ -1026,7 +1027,7 @@ D2_PLAIN = State(axes=1, size=4, kernel=3, stride=1, padding=1, letters=True)
 def computed_or_empty() -> Scene:
     """The same output_padding twice: with padding 1 (D1), and without (as in D2's matrix)."""
     computed, empty = D1_STRIDE, replace(D1_STRIDE, padding=0)
-    grids, links, terms = [], [], {}
+    grids, drawn, terms = [], {}, {}
     for name, state, title in (
         ("computed", computed, "D1: y with padding 1"),
         ("empty", empty, "as in D2: y with padding 0"),
@@ -1034,8 +1035,12 @@ def computed_or_empty() -> Scene:
         built = build(state)
         canvas = _canvas(state, built)
         grids.append(replace(canvas, name=name, title=f"{title}, {size(built.A.output_shape)}"))
-        links.append(links_of(built.drawn, output=name))
-        terms[name] = _sums(state, built.drawn, _cell_names(built))
+        drawn[name] = built.drawn
+        labels = _cell_names(built)
+        terms[name] = _sums(state, built.drawn, labels)
+        # Both stamp alike; the larger canvas keeps all.
+        terms["input"] = _stamps(state, built.drawn, labels)
+        terms["kernel"] = kernel_terms(built.drawn, state.kernel_values)
     return Scene(
         [
             [
@@ -1047,9 +1052,25 @@ def computed_or_empty() -> Scene:
                 grids[1],
             ]
         ],
-        links,
+        [_on_both(drawn["computed"], drawn["empty"])],
         terms,
         "output_padding 1 twice: it crops less, or it reaches beyond the canvas, where nothing is",
+    )
+
+
+def _on_both(computed: LinearMap, empty: LinearMap) -> Links:
+    """The links of two canvases of which the second is larger: the same cell lights in both.
+
+    (In a group for each, light would go from an output to its inputs and on to all their stamps.)
+    """
+    rows, columns = computed.output_shape
+    row, column = np.divmod(empty.rows, empty.output_shape[1])
+    inside = (row < rows) & (column < columns)
+    return Links(
+        {
+            **links_of(empty, output="empty").cells,
+            "computed": np.where(inside, row * columns + column, -1).tolist(),
+        }
     )
 
 
@@ -1073,7 +1094,11 @@ def not_an_inverse() -> Scene:
         grid("printed", "output", printed(v), title="d, what D2 prints", letter="d"),
     ]
     x_, w_, v_, back, flipped, shown = grids
+    taps = names("w", w.shape)
     terms = {
+        "input": input_terms(C, output="v"),
+        "kernel": kernel_terms(C, w),
+        "flipped": kernel_terms(printed, np.flip(w), labels=np.flip(taps)),
         "v": _plain_sums(C, x, "v"),
         "back": _plain_sums(C.T, v, "b"),
         "printed": _plain_sums(printed, v, "d"),
@@ -1084,6 +1109,7 @@ def not_an_inverse() -> Scene:
             links_of(C, "v", "input"),
             links_of(C.T, "back", "v"),
             links_of(printed, "printed", "v", "flipped"),
+            Links({"kernel": list(range(w.size)), "flipped": list(range(w.size))[::-1]}),
         ],
         terms,
         "Cᵀ brings the shape back, not the numbers: neither 3×3 result is 1 … 9",

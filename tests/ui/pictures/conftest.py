@@ -17,7 +17,7 @@ def run(code: str) -> dict:
 
 
 def weights_count_what_they_light(drawn: Scene) -> None:
-    """Every "joins 9 pairs of cells, 5 of them with 0" is what the links of the weight hold."""
+    """Every "joins 9 pairs of cells, 5 of them with padding" is what the weight's links hold."""
     for name, terms in drawn.terms.items():
         for tap, term in enumerate(terms):
             said = re.search(r" joins (one|\d+) pairs? of cells(?:, (\d+) of)?", term)

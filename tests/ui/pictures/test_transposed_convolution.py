@@ -407,6 +407,26 @@ def test_keras_of_d3(framework, stride, size, crop):
     assert (built.output, built.left, built.right) == (size, *crop)
 
 
+def test_the_cases_light_the_same_cell_and_the_same_weight():
+    both = computed_or_empty().links[0].cells
+    columns = {name: computed_or_empty().grid(name).columns for name in ("computed", "empty")}
+    for one, other in zip(both["computed"], both["empty"], strict=True):
+        if one >= 0:
+            assert divmod(one, columns["computed"]) == divmod(other, columns["empty"])
+    assert {cell for cell in both["computed"] if cell >= 0} == set(range(25))
+    for drawn in (computed_or_empty(), not_an_inverse()):
+        weights_count_what_they_light(drawn)
+    flipped = not_an_inverse()
+    (same,) = (group.cells for group in flipped.links if set(group.cells) == {"kernel", "flipped"})
+    texts_ = {name: flipped.grid(name).texts for name in same}
+    pairs = list(zip(same["kernel"], same["flipped"], strict=True))
+    assert len(pairs) == 4
+    assert all(texts_["kernel"][one] == texts_["flipped"][other] for one, other in pairs)
+    for name, places in (("kernel", range(4)), ("flipped", range(3, -1, -1))):
+        named = ("w11", "w12", "w21", "w22")
+        assert all(w in flipped.terms[name][at] for w, at in zip(named, places, strict=True))
+
+
 def test_computed_and_empty_side_by_side():
     drawn = computed_or_empty()
     assert drawn.grid("computed").frame == (1, 1, 4, 4)
