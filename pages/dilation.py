@@ -87,7 +87,7 @@ CONTROLS = Controls(
         lesson.PIN: lesson.usable_pin,
     },
     needs=lesson.OWN_WEIGHTS,
-    framing=("view", "dilations"),
+    framing=("view", "dilations", "axes"),
 )
 
 # The controls that matter in each view; the others are behind "All settings".

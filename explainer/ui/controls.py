@@ -30,6 +30,9 @@ LIVE = "live"
 # that the visitor cannot see.
 _REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
 
+# Whether the address was written, and the browser is still to be told.
+_TELL = "tell"
+
 # The slider that the visitor moved last, and the way it went (1 or -1).
 _MOVED = "moved"
 
@@ -237,16 +240,17 @@ class Controls:
                     f"The link asks for {name} = {_shortened(text)}. It must be "
                     f"{control.allowed()}, so here it is {taken}."
                 )
+        extras = {name: address.get(name, "") for name in self.extras}
         for name, usable in self.extras.items():
-            text = address.get(name)
-            if text is not None and usable(text):
-                st.query_params[name] = text
-            elif text is not None:
-                st.query_params.pop(name, None)
+            if name in address and not usable(extras[name]):
+                extras[name] = ""
                 notices[name] = (
                     f"The link gives {name} in a form that this page cannot read, so it is left "
                     "out."
                 )
+        if notices or not named:  # else the address is right as it is
+            # The browser hears of it when the script ends: as yet it is on the page before.
+            state[_TELL] = self._address(extras)
         for name, (control, value) in self.needs.items():
             if name in named and self[name] and state[control] != value:
                 ignored = (
@@ -351,24 +355,30 @@ class Controls:
                 left[name] = _written(value)
             if self._shows_outside(name) or name in self.controls:
                 st.session_state[_REDRAW] = True
-        extras = {name: value for name, value in values.items() if name in self.extras}
-        self._tell({name: text for name, text in (self.written() | extras).items() if text})
+        if self._address({name: value for name, value in values.items() if name in self.extras}):
+            tell()
 
-    def _tell(self, address: Mapping[str, str]) -> None:
-        """Give the browser the page's new address, in one piece.
+    def _address(self, extras: Mapping[str, str]) -> bool:
+        """Write the page's new address; whether it has changed, and the browser is to be told.
 
-        Streamlit tells it of each control that a callback has set, one after the other, and the
-        browser's Back would step through all of these: states that nobody chose. It tells nothing
-        of what stands in the address already.
+        Streamlit tells the browser of each control that a script has set, one after the other, and
+        its Back would step through all of these: states that nobody chose. It tells nothing of what
+        stands in the address already.
+
+        Args:
+            extras: that have changed; "" for one that leaves the address.
         """
         run = get_script_run_ctx()
-        assert run is not None, "a callback belongs to a run"
+        assert run is not None, "controls belong to a run"
+        address = {name: text for name, text in {**self.written(), **extras}.items() if text}
         with run.session_state.query_params() as told:
             others = {name: told.get_all(name) for name in told if name not in self.names}
+            if {name: told[name] for name in told if name not in others} == address:
+                return False
             told.clear_with_no_forward_msg(preserve_embed=True)
             for name, text in {**others, **address}.items():
                 told.set_with_no_forward_msg(name, text)
-        st.query_params.update({})
+        return True
 
     def preset(self, **values: Any) -> None:
         """Set every control and extra of the page: those not named get their default."""
@@ -420,6 +430,13 @@ class Controls:
 def complete() -> None:
     """Say that all of the page has been drawn; the last call of its script."""
     st.session_state[_COMPLETE] = True
+    if st.session_state.pop(_TELL, False):
+        tell()
+
+
+def tell() -> None:
+    """Send the browser the address as it is, once."""
+    st.query_params.update({})
 
 
 def _written(value: Any) -> str:

@@ -48,6 +48,30 @@ def test_the_sidebar_leads_everywhere_within_the_session(lesson: Page, console_e
     assert not console_errors
 
 
+def test_a_page_that_is_taken_up_again_gets_its_address_in_one_piece(page: Page, serve: Servers):
+    visit("dilation", page, serve(), "view=Kernel&dilation=3&kernel=4&size=11")
+    ways = page.get_by_test_id("stMain").get_by_test_id("stPageLink-NavLink")
+    ways.last.click()
+    expect(page.get_by_role("heading", name="Receptive field", level=1)).to_be_visible()
+    idle(page)
+    page.evaluate(
+        """() => {
+          window.pushed = [];
+          const push = history.pushState;
+          history.pushState = function (state, title, url) {
+            window.pushed.push(new URL(url, location.href).search);
+            return push.apply(this, arguments);
+          };
+        }"""
+    )
+    ways.first.click()
+    expect(page.get_by_role("heading", name="Dilation", level=1)).to_be_visible()
+    expect(page).to_have_url(re.compile("size=11"))
+    idle(page)
+    found, end = page.evaluate("[window.pushed, location.search]")
+    assert found == ["", end], "Streamlit's own for the page, and one for its settings"
+
+
 @pytest.mark.parametrize("view", ["", "&view=Matrix"])
 def test_back_and_forward_show_what_was_there(
     page: Page, serve: Servers, console_errors: list, view: str
