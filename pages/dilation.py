@@ -278,7 +278,7 @@ REVEALED = {
         "padding": 0,
     },
     "Resample": {"dilation": 2, "up": "nails"},
-    "Pooling": {"stride": 2},
+    "Pooling": {"stride": 2, "kernel": 3, "cells": 17, "size": 9},
     "Photo": {"dilations": "2,2,2", "kernel": 3, "weights": "blur", "blackout": True},
     "Context": {"signal": "photo", "start": "identity"},
 }
@@ -512,8 +512,12 @@ def predict_cells() -> None:
     revealed = revealed_cells()
     marks = st.session_state.get("guessed", "")
     with st.container(key="predict", border=True):
-        st.markdown(lesson.often_said("It sees everything that it spans."))
-        st.markdown("Dilations 2, 2, 2 span 13 cells. Click those that the unit reads.")
+        belief, asked = "It sees everything that it spans.", "Dilations 2, 2, 2 span 13 cells."
+        if revealed:
+            st.markdown(f"{lesson.was_said(belief)}  \n{asked}")
+        else:
+            st.markdown(lesson.often_said(belief))
+            st.markdown(f"{asked} Click those that the unit reads.")
         lesson.picture(
             pictures.guess(revealed),
             CONTROLS,
@@ -528,7 +532,7 @@ def predict_cells() -> None:
             )
             return
         lesson.verdict(*pictures.verdict(pictures.read_guess(marks)))
-        st.button("Ask again", key="again cells", on_click=ask_again)
+        lesson.ask_again("again cells", ask_again)
 
 
 def live() -> None:

@@ -331,11 +331,9 @@ def network_view(now: pictures.State) -> None:
         stage = st.container()
         switches = st.container(key="switches", horizontal=True, vertical_alignment="center")
     with right, st.container(key="predict", border=True, gap="small"):
-        st.markdown(lesson.often_said("A uniform box."))
-        if st.session_state.get(question(place)):
-            shown = answer(photo, place, switches)
-        else:
-            shown = ask(place)
+        told, belief = st.session_state.get(question(place)), "A uniform box."
+        st.markdown(lesson.was_said(belief) if told else lesson.often_said(belief))
+        shown = answer(photo, place, switches) if told else ask(place)
 
     def picture() -> Picture:
         drawn = {"photo": influence_view.address(photo), "circles": [], **shown}
@@ -428,8 +426,8 @@ def answer(photo: str, place: tuple[int, int], switches: DeltaGenerator) -> dict
     before = f"{found.answer.label} {100 * found.answer.probability:.0f} %"
     now = f"{after.label} {100 * after.probability:.0f} %"
     survives = after.label == found.answer.label
-    fate = "the label survives" if survives else "the label is lost"
-    lesson.verdict(survives, f"{before} → {now}: {fate}.")
+    say = st.success if survives else st.info
+    say(f"{before} → {now}: the label {'survives' if survives else 'is lost'}.")
     return {"photo": source, "circles": circles, "says": f"At the cross, run again: {now}"}
 
 

@@ -202,15 +202,29 @@ def prediction(now: pictures.State) -> None:
     with st.container(key="predict", border=True):
         st.markdown(lesson.often_said("Max unpooling restores."))
         if asked is None:
-            st.markdown("The 5 moves one cell up. Where will max unpooling put the values of z?")
-            st.button(
-                "Move the 5, and predict",
-                type="primary",
+            slide = now == pictures.State()
+            st.markdown(
+                f"{'The 5 moves one cell up. ' if slide else ''}"
+                "Where will max unpooling put the values of z?"
+            )
+            moved = partial(
+                st.button,
+                "Move the 5, and predict" if slide else "The slide’s, with its 5 moved",
                 on_click=move_the_five,
                 args=(True,),
                 key="predict_moved",
             )
-            st.button("Predict for these numbers", on_click=ask_for, args=(now,), key="predict_now")
+            these = partial(
+                st.button,
+                "Predict for these numbers",
+                on_click=ask_for,
+                args=(now,),
+                key="predict_now",
+            )
+            # First what leaves the visitor's own numbers as they are.
+            first, then = (moved, these) if slide else (these, moved)
+            first(type="primary")
+            then()
             return
         guess = pictures.guessed(asked["marks"], now)
         if not asked["told"]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations, groupby, product
 from operator import itemgetter
 from pathlib import PurePath
@@ -561,19 +562,9 @@ def ask(
     given = st.session_state.get(f"revealed {question.key}")
     with st.container(key="predict", border=True):
         if given:
-            st.markdown(f"Often said: *“{question.belief}”*  \n{question.text}")
-            right = given == question.answer
-            word = "Right" if right else "Answer"
-            verdict(right, f"**{word}: {question.answer}.** {question.why}")
-            again = f"again {question.key}"
-            st.button(
-                "Ask again",
-                key=again,
-                type="tertiary",
-                icon=":material/replay:",
-                on_click=_forget,
-                args=(question.key, controls),
-            )
+            st.markdown(f"{was_said(question.belief)}  \n{question.text}")
+            verdict(given == question.answer, f"{question.answer}.", question.why)
+            ask_again(f"again {question.key}", partial(_forget, question.key, controls))
             return True
         st.markdown(often_said(question.belief))
         chosen = st.radio(
@@ -599,10 +590,20 @@ def often_said(belief: str) -> str:
     return f"**Predict** · often said: *“{belief}”*"
 
 
-def verdict(right: bool, text: str) -> None:
-    """Draw what is said of a prediction."""
+def was_said(belief: str) -> str:
+    """The same in short, beside the answer."""
+    return f"Often said: *“{belief}”*"
+
+
+def verdict(right: bool, answer: str, why: str) -> None:
+    """Draw the answer to a prediction."""
     say = st.success if right else st.info
-    say(text)
+    say(f"**{'Right' if right else 'Answer'}: {answer}** {why}")
+
+
+def ask_again(key: str, on_click: Callable[[], None]) -> None:
+    """Draw the way back to the question."""
+    st.button("Ask again", key=key, type="tertiary", icon=":material/replay:", on_click=on_click)
 
 
 def _reveal(key: str, chosen: str, controls: Controls, then: Callable[[], None] | None) -> None:

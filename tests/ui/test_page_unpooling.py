@@ -87,12 +87,12 @@ def test_a_prediction_is_marked_revealed_and_asked_again(visit_lesson):
     mark(app, 1, 5)
     assert app.button(key="reveal").label == "Reveal (2 marked)"
     press(app, "reveal")
-    assert app.info[0].value.startswith("1 of 4 are right, and 1 is wrong.")
+    assert "Answer: where the maxima were.** 1 of 4 are right, and 1 is wrong." in app.info[0].value
     press(app, "ask_again")
     assert not app.info
     mark(app, 1, 2, 12, 15)
     press(app, "reveal")
-    assert app.success[0].value.startswith("All 4 are right.")
+    assert "Right: where the maxima were.** All 4 are right." in app.success[0].value
     press(app, "done")
     assert "predict_moved" in keys(app)
 

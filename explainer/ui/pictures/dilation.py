@@ -507,16 +507,16 @@ def read_guess(text: object) -> set[int]:
     return {cell for cell in found if cell < GUESS_CELLS} if name == GUESS_GRID else set()
 
 
-def verdict(marked: set[int]) -> tuple[bool, str]:
-    """Whether the prediction is right, and what to say."""
+def verdict(marked: set[int]) -> tuple[bool, str, str]:
+    """Whether the prediction is right, the answer, and what to say."""
     truth = set(touched(GUESSED, GUESS_TAPS))
     right, wrong = len(marked & truth), len(marked - truth)
-    says = f"It touches {len(truth)} of the {GUESS_CELLS} cells that it spans: every second one. "
+    answer, cure = f"{len(truth)}, every second one.", "Dilations 1, 2, 5 leave no hole."
     if marked == truth:
-        return True, says + "You found them all. Dilations 1, 2, 5 leave no hole."
+        return True, answer, f"You found them all. {cure}"
     found = f"You found {right} of them"
     found += f", and marked {wrong} that it never sees." if wrong else "."
-    return False, says + found + " Dilations 1, 2, 5 leave no hole."
+    return False, answer, f"{found} {cure}"
 
 
 # One dilated kernel in two dimensions

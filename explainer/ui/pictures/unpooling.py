@@ -202,22 +202,23 @@ def guessed(marks: str, state: State) -> frozenset[int]:
     return frozenset(cell for cell in cells if cell < state.size**2)
 
 
-def verdict(state: State, guess: frozenset[int]) -> tuple[bool, str]:
-    """Whether a prediction is right, and what there is to see now.
+def verdict(state: State, guess: frozenset[int]) -> tuple[bool, str, str]:
+    """Whether a prediction is right, the answer, and what there is to see now.
 
     Raises:
         SettingError: the kernel is larger than the input.
     """
     truth = places(state)
     lost, cells = gone(state)
-    why = f"Values go where the maxima were, zeros elsewhere: {lost} of {cells} values are gone."
+    answer = "where the maxima were."
+    why = f"Zeros elsewhere: {lost} of {cells} values are gone."
     if state.x == MOVED and not changes(state).keys() & POOLED.keys():
         why += " The 5 moved, and no pooled map has noticed."
     if guess == truth:
-        return True, f"All {len(truth)} are right. {why}"
+        return True, answer, f"All {len(truth)} are right. {why}"
     wrong = len(guess - truth)
     off = f", and {wrong} {'is' if wrong == 1 else 'are'} wrong" if wrong else ""
-    return False, f"{len(guess & truth)} of {len(truth)} are right{off}. {why}"
+    return False, answer, f"{len(guess & truth)} of {len(truth)} are right{off}. {why}"
 
 
 # The picture of pooling and unpooling

@@ -321,15 +321,16 @@ def test_a_prediction_leaves_no_trace_of_the_answer():
 
 def test_a_prediction_is_judged():
     moved = State(x=MOVED)
-    right, text = verdict(moved, frozenset({1, 2, 12, 15}))
+    right, answer, text = verdict(moved, frozenset({1, 2, 12, 15}))
     assert right
+    assert answer == "where the maxima were."
     assert "12 of 16 values are gone" in text
     assert "no pooled map has noticed" in text
-    right, text = verdict(State(), frozenset({1, 2, 12}))
+    right, _, text = verdict(State(), frozenset({1, 2, 12}))
     assert not right
     assert text.startswith("2 of 4 are right, and 1 is wrong.")
     assert "noticed" not in text
-    assert verdict(State(), frozenset({2}))[1].startswith("1 of 4 are right. ")
+    assert verdict(State(), frozenset({2}))[2].startswith("1 of 4 are right. ")
 
 
 @given(st.text(max_size=40) | st.from_regex(r"unpooled:[\d,]{0,20}(;input:\d)?", fullmatch=True))
