@@ -286,6 +286,8 @@ def layers_view(now: pictures.State) -> None:
         views=len(VIEWS),
     )
     formula(now)
+    if (asked := int(CONTROLS["layer"] or 0)) > len(now.layers):
+        st.caption(f"This stack has no layer {asked}, so its last one is chosen.")
     too_small(now)
     with st.container(key="predict", border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(

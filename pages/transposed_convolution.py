@@ -296,9 +296,11 @@ def edit(now: pictures.State, what: dict) -> None:
 
 
 def move_frame(now: pictures.State, what: dict) -> None:
-    """Crop as the visitor dragged the frame, as far as that is possible."""
+    """Crop as the visitor dragged the frame, as far as that is possible, and say why no further."""
     left, right = what.get("left"), what.get("right")
     if isinstance(left, int) and isinstance(right, int):
+        if why := pictures.not_there(now, left, right):
+            lesson.refuse(why)
         CONTROLS.set(**pictures.dragged(now, left, right))
 
 

@@ -256,6 +256,7 @@ def loss(now: pictures.State) -> None:
             on_click=move_the_five,
             args=(False,),
             help="Not on the slides: the 5 moves up, its window's maximum stays.",
+            disabled=now == pictures.State(x=pictures.MOVED),
             key="move_five",
         )
         st.button(

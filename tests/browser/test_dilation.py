@@ -233,3 +233,16 @@ def test_photos_open_by_link(
     settles(page, lambda: images.evaluate_all(loaded), wanted=True)
     expect(page.get_by_role("button", name="Reveal").first).to_be_visible()
     assert console_errors == []
+
+
+@pytest.mark.parametrize("view", ["Resample", "Pooling"])
+def test_the_row_has_the_size_of_these_axes(view: str, page: Page, serve: Any):
+    visit(page, serve(), f"view={view}")
+    row = page.locator(".st-key-controls")
+    for axes, shown, hidden in (
+        ("2-D", "input size", "input cells n"),
+        ("1-D", "input cells n", "input size"),
+    ):
+        row.get_by_role("radio", name=axes).click()
+        expect(row.get_by_role("slider", name=shown)).to_be_visible()
+        expect(row.get_by_role("slider", name=hidden)).to_have_count(0)

@@ -416,6 +416,11 @@ def test_steps_build_the_output(conv: Picture, ws_frames: list[str | bytes]):
     conv.button("show everything").click()
     expect(conv.root).not_to_have_attribute("data-step", re.compile("."))
     assert conv.texts("output") == final
+    # Back to the last step, and forward again to everything.
+    conv.button("step back").click()
+    expect(conv.root).to_have_attribute("data-step", "25")
+    conv.button("step forward").click()
+    expect(conv.root).not_to_have_attribute("data-step", re.compile("."))
     assert ws_frames == []
 
 

@@ -267,6 +267,16 @@ def test_the_frame_is_dragged_by_keyboard(lesson: Page):
     expect(lesson).to_have_url(re.compile(r"padding=0"))
 
 
+def test_a_menu_that_has_closed_leaves_the_digits_to_the_views(page: Page, serve: Any):
+    visit(page, serve(), "view=Cases")
+    menu = page.get_by_role("combobox", name="Side by side")
+    menu.click()
+    page.get_by_role("option", name="not an inverse").click()
+    expect(page).to_have_url(re.compile("more="))
+    idle(page)
+    show(page, VIEWS[0])
+
+
 # Texts of cells that a handle of the frame covers, with the knob at its upper end.
 COVERED = """(root) => {
   const meets = (a, b) =>

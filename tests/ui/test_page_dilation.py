@@ -225,3 +225,12 @@ def test_an_example_tells_the_answer_with_the_answer(visit_lesson, example, answ
     assert not [said for said in answers if said not in told_by(app)]
     press(app, radio.key.replace("answer", "again"))
     assert not [said for said in answers if said in told_by(app)]
+
+
+def test_poolings_answer_has_a_picture_whatever_was_set(visit_lesson):
+    app = visit_lesson("dilation", view="Pooling", cells="5")
+    app.radio[0].set_value("larger").run()
+    press(app, next(b.key for b in app.button if (b.key or "").startswith("reveal")))
+    assert "Answer: the same." in app.info[0].value
+    assert not any("must be at least" in text.value for text in app.markdown)
+    assert "dense" in grids(app)

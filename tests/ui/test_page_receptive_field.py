@@ -58,6 +58,13 @@ def test_every_preset_sets_all_keys(visit_lesson):
     assert "layers" not in app.query_params
 
 
+def test_a_layer_that_the_stack_lacks_is_said(visit_lesson):
+    app = visit_lesson(NAME, layers="3s2x2", layer="7")
+    assert "no layer 7" in " ".join(text.value for text in app.caption)
+    app = visit_lesson(NAME, layers="3s2x2", layer="2")
+    assert not app.caption
+
+
 def test_the_link_chooses_stack_and_layer(visit_lesson):
     app = visit_lesson(NAME, layers="3-3d2-3d4", layer="2")
     assert "k′ + d(k − 1)s′ = 3 + 2·(3 − 1)·1 = 7, stride" in formula(app)

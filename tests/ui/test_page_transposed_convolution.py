@@ -15,6 +15,7 @@ from tests.ui.conftest import (
     preset,
     presets,
     press,
+    send,
 )
 
 PAGE = "transposed_convolution"
@@ -216,3 +217,17 @@ def test_the_stairs_speak_the_letters_of_the_formula(visit_lesson):
     assert stairs["names"] == ["o", "n"]
     assert stairs["current"] == 3
     assert next(step["output"] for step in stairs["steps"] if step["size"] == 3) == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "why", "padding"),
+    [(0, 2, True, 0), (3, 0, True, 2), (-1, 0, True, 0), (1, 1, False, 1), (2, 1, False, 2)],
+)
+def test_a_frame_that_cannot_stand_there_says_why(visit_lesson, left, right, why, padding):
+    app = visit_lesson(PAGE, padding="0", output_padding="0")
+    send(app, "linked_grid", "frame", {"grid": "output", "left": left, "right": right})
+    said = "padding − output_padding on the right; output_padding < 2" in "".join(
+        toast.value for toast in app.toast
+    )
+    assert said == why
+    assert settings(app)["padding"] == padding

@@ -132,3 +132,21 @@ def test_numbers_for_another_size_are_left_out_and_said(visit_lesson):
     app = visit_lesson("unpooling", size="5", x=MOVED)
     assert "numbers of x" in captions(app)
     assert not app.warning
+
+
+def test_the_slides_question_is_asked_of_its_own_numbers_only(visit_lesson):
+    """The 5 of other numbers need not be there, and they are not to be lost."""
+    app = visit_lesson("unpooling")
+    assert any("The 5 moves one cell up" in text.value for text in app.markdown)
+    own = "1,2,6,3;3,3,2,1;1,2,2,1;7,3,4,8"
+    app = visit_lesson("unpooling", x=own)
+    assert not any("The 5 moves" in text.value for text in app.markdown)
+    buttons = [button.key for button in app.button if (button.key or "").startswith("predict_")]
+    assert buttons == ["predict_now", "predict_moved"]
+    press(app, "predict_now")
+    assert app.query_params["x"] == own
+
+
+def test_the_five_moves_once(visit_lesson):
+    app = press(visit_lesson("unpooling"), "move_five")
+    assert app.button(key="move_five").disabled

@@ -15,7 +15,7 @@ const DIGITS_SIDE_BY_SIDE = 15;
 const ROW_GAP = { plain: 14, lines: 40 };
 const FOOT = 64; // the term strip and the space above it
 const LINES_AT_REST = 400;
-const FRAME_ANSWER_MS = 1500;
+const FRAME_ANSWER_MS = 700;
 const TRANSPOSE_MS = 600;
 
 function drawIn(component) {

@@ -888,6 +888,18 @@ def dragged(state: State, left: int, right: int) -> dict[str, int]:
     return {"padding": padding, "output_padding": extra}
 
 
+def not_there(state: State, left: int, right: int) -> str:
+    """Why the frame cannot stand where it was dragged, or "" if it can; as for `dragged`."""
+    found, beyond = dragged(state, left, right), max(-build(state).right, 0)
+    padding, extra = found["padding"], found["output_padding"]
+    if (padding, padding - extra) == (left, right - beyond):
+        return ""
+    return (
+        "The frame crops padding on the left, padding − output_padding on the right; "
+        f"output_padding < {max(state.stride, state.dilation)}."
+    )
+
+
 def _possible(state: State) -> bool:
     """Whether the settings are possible, and the sliders reach them."""
     if any(not low <= getattr(state, name) <= high for name, (low, high) in LIMITS.items()):
