@@ -182,6 +182,36 @@ def test_whether_flat_stays_flat_is_kept_back_while_it_is_asked(visit_lesson, qu
     assert "?" not in grids(app)["output"]["texts"]
 
 
+@pytest.mark.parametrize(
+    ("question", "link", "kept"),
+    [
+        ("tent", {"weights": "tent"}, {"transposed"}),
+        # 2 divides 4: the second panel is of the same kernel.
+        (
+            "4×4",
+            {"kernel": "4", "weights": "own", "w": UNEVEN_4X4},
+            {"transposed", "divisible"},
+        ),
+    ],
+)
+def test_the_cures_keep_back_what_is_asked_and_no_more(visit_lesson, question, link, kept):
+    def hidden() -> set[str]:
+        figures = re.findall(r'data-method="([^"]*)"(.*?)</figure>', html(app, "cures"))
+        assert len(figures) == 6
+        found = {method for method, figure in figures if "<img" not in figure}
+        told = {method for method, figure in figures if re.search("[✓▦]", figure)}
+        assert told == {method for method, _ in figures} - found - {"photo"}
+        return found
+
+    app = visit_lesson("checkerboard", question=question, view="Cures", **link)
+    assert hidden() == kept
+    app.radio[0].set_value("flat").run()
+    press(app, f"reveal {question.replace('×', 'x')}")
+    app.query_params["view"] = "Cures"
+    app.run()
+    assert hidden() == set()
+
+
 def test_the_tent_of_the_slides_comes_with_its_question(visit_lesson):
     app = visit_lesson("checkerboard")
     preset(app, "the tent")
