@@ -238,7 +238,7 @@ def panels(state: State) -> tuple[Panel, ...]:
         Panel("photo", _png(x), columns, f"{word}, {rows}×{columns}", "what goes in", None),
     ]
     for method in METHODS:
-        if not state.told and in_question(state, method):
+        if state.kept == "sums" and in_question(state, method):
             pixels = columns * s**state.layers
             drawn.append(Panel(method, "", pixels, titles[method], PREDICT, None))
             continue
