@@ -272,7 +272,7 @@ def formula(now: pictures.State, view: str) -> None:
     if view == pictures.VIEWS[0] and now.layers > 1:
         lesson.formula(
             f"paths to a cell, along an axis: {chip('w', now.layers)} layers repeat "
-            f"{s}<sup>{now.layers}</sup> = {now.stride**now.layers} counts, "
+            f"{s}<sup>{now.layers}</sup> = {len(pictures.pattern(now))} counts, "
             f"{chip('y', counts(now))}"
         )
         return
