@@ -199,16 +199,17 @@ QUESTIONS = {
 }
 
 
-# The questions that ask whether flat stays flat.
-FLAT = ("4×4", "tent")
+# What each question asks of its kernel, along any axes and of any number of cells.
+ASKED: dict[str, pictures.Kept] = {"4×4": "sums", "tent": "sums", "stack": "counts"}
+KERNEL = ("kernel", "stride", "weights", "w")
 
 
-def told() -> bool:
-    """Whether the pictures may say if flat stays flat: not of the kernel in an open question."""
+def kept() -> pictures.Kept:
+    """What the pictures keep back: what the open question asks, where they show its kernel."""
     asked = CONTROLS["question"]
     question, shown = QUESTIONS[asked]
-    here = all(CONTROLS[name] == value for name, value in shown.items() if name != lesson.VIEW)
-    return asked not in FLAT or not here or lesson.revealed(question)
+    here = all(CONTROLS[name] == shown[name] for name in KERNEL if name in shown)
+    return ASKED[asked] if here and not lesson.revealed(question) else ""
 
 
 def settings() -> pictures.State:
@@ -216,7 +217,7 @@ def settings() -> pictures.State:
     names = ("size", "kernel", "stride", "padding", "layers", "weights", "seed", "w", "photo")
     return pictures.State(
         axes=2 if CONTROLS["axes"] == "2-D" else 1,
-        told=told(),
+        kept=kept(),
         **{name: CONTROLS[name] for name in names},
     )
 
@@ -256,16 +257,23 @@ def edit(now: pictures.State, what: dict) -> None:
 MOST_COUNTS = 9  # that the formula spells out
 
 
+def counts(now: pictures.State) -> str:
+    """What stacked layers repeat along an axis, as the formula says it."""
+    if now.kept == "counts":
+        return "? Predict first"
+    repeated = pictures.pattern(now).tolist()
+    few = len(repeated) <= MOST_COUNTS
+    return ", ".join(map(str, repeated)) if few else f"{min(repeated)} … {max(repeated)}"
+
+
 def formula(now: pictures.State, view: str) -> None:
     """How many taps land on a cell, in symbols and with the numbers of the page."""
     k, s = chip("w", now.kernel), chip("w", now.stride)
     if view == pictures.VIEWS[0] and now.layers > 1:
-        counts = pictures.pattern(now).tolist()
-        few = len(counts) <= MOST_COUNTS
-        listed = ", ".join(map(str, counts)) if few else f"{min(counts)} … {max(counts)}"
         lesson.formula(
             f"paths to a cell, along an axis: {chip('w', now.layers)} layers repeat "
-            f"{s}<sup>{now.layers}</sup> = {len(counts)} counts, {chip('y', listed)}"
+            f"{s}<sup>{now.layers}</sup> = {len(pictures.pattern(now))} counts, "
+            f"{chip('y', counts(now))}"
         )
         return
     least, most = now.kernel // now.stride, -(-now.kernel // now.stride)
@@ -313,7 +321,7 @@ def live() -> None:
         prediction()
         if view == pictures.VIEWS[0] and now.layers > 1:
             st.caption("The kernel of one layer:")
-        if now.told:
+        if now.kept != "sums":
             st.markdown(pictures.bars(shown), unsafe_allow_html=True)
     lesson.code(code)
 

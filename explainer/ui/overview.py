@@ -10,19 +10,14 @@ from explainer.ui.lessons import LESSONS, OVERVIEW, SEGMENT, Lesson
 from explainer.ui.shell import open_page
 
 _PHOTO = Path(__file__).parents[2] / "assets" / "thumbnails" / "segment.jpg"
-COLUMNS = 4
 
 
 def show() -> None:
     """Draw the page."""
     open_page(OVERVIEW)
-    for start in range(0, len(LESSONS), COLUMNS):
-        columns = st.columns(COLUMNS, gap="small")
-        for column, lesson in zip(columns, LESSONS[start : start + COLUMNS], strict=False):
-            with (
-                column,
-                st.container(key=f"card {lesson.title}", border=True, height="stretch"),
-            ):
+    with st.container(key="cards"):
+        for lesson in LESSONS:
+            with st.container(key=f"card {lesson.title}", border=True, height="stretch"):
                 st.html(f'<img class="card" alt="" src="{picture(lesson)}">')
                 st.page_link(lesson.path, label=f"**{lesson.title}**", icon=lesson.icon)
                 st.markdown(lesson.topic)

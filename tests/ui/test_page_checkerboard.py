@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from explainer.ui.pictures.checkerboard import IDLE, PREDICT_FLAT, UNEVEN_4X4, VIEWS
+from explainer.ui.pictures.checkerboard import (
+    IDLE,
+    PREDICT_COUNTS,
+    PREDICT_FLAT,
+    UNEVEN_4X4,
+    VIEWS,
+)
 from tests.ui.conftest import (
     captions,
     component,
@@ -180,6 +186,75 @@ def test_whether_flat_stays_flat_is_kept_back_while_it_is_asked(visit_lesson, qu
     press(app, f"reveal {question.replace('×', 'x')}")
     assert bars(app)
     assert "?" not in grids(app)["output"]["texts"]
+
+
+@pytest.mark.parametrize(
+    ("question", "link", "kept"),
+    [
+        ("tent", {"weights": "tent"}, {"transposed"}),
+        # 2 divides 4: the second panel is of the same kernel.
+        (
+            "4×4",
+            {"kernel": "4", "weights": "own", "w": UNEVEN_4X4},
+            {"transposed", "divisible"},
+        ),
+    ],
+)
+def test_the_cures_keep_back_what_is_asked_and_no_more(visit_lesson, question, link, kept):
+    def hidden() -> set[str]:
+        figures = re.findall(r'data-method="([^"]*)"(.*?)</figure>', html(app, "cures"))
+        assert len(figures) == 6
+        found = {method for method, figure in figures if "<img" not in figure}
+        told = {method for method, figure in figures if re.search("[✓▦]", figure)}
+        assert told == {method for method, _ in figures} - found - {"photo"}
+        return found
+
+    app = visit_lesson("checkerboard", question=question, view="Cures", **link)
+    assert hidden() == kept
+    app.radio[0].set_value("flat").run()
+    press(app, f"reveal {question.replace('×', 'x')}")
+    app.query_params["view"] = "Cures"
+    app.run()
+    assert hidden() == set()
+
+
+@pytest.mark.parametrize("link", [{"axes": "1-D", "size": "5"}, {}], ids=["1-D", "2-D"])
+@pytest.mark.parametrize("layers", ["2", "3"])
+def test_the_counts_of_a_stack_are_kept_back_while_they_are_asked(visit_lesson, link, layers):
+    link = {**link, "size": "2"} if layers == "3" else link
+    app = visit_lesson("checkerboard", question="stack", layers=layers, **link)
+    later = set(grids(app)) - {"input", "layer1"}
+    assert len(later) == int(layers) - 1
+    sent = json.loads(component(app, "linked_grid").json)
+    assert not sent["steps"], "they would write the counts"
+    for name in later:
+        assert set(grids(app)[name]["texts"]) == {"?"}
+        assert set(sent["terms"][name]) == {PREDICT_COUNTS}
+    assert sent["rest"] == PREDICT_COUNTS
+    assert re.search("counts, <[^>]*>[?] Predict first<", html(app, "formula"))
+    assert {"1", "2"} <= set(grids(app)["layer1"]["texts"]), "the question says them"
+    app.radio[0].set_value("3").run()
+    press(app, "reveal stack")
+    told = json.loads(component(app, "linked_grid").json)
+    assert "3, 2, 3, 1" in told["rest"]
+    assert told["steps"]
+    assert "3, 2, 3, 1" in html(app, "formula")
+    assert {"1", "2", "3"} <= set(grids(app)["output"]["texts"])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"question": "stack"},
+        {"question": "stack", "layers": "2", "kernel": "4"},
+        {"question": "4×4", "layers": "2"},
+        {"question": "4×4", "layers": "2", "kernel": "4", "weights": "own", "w": UNEVEN_4X4},
+    ],
+)
+def test_the_coverage_keeps_back_no_more_than_is_asked(visit_lesson, link):
+    app = visit_lesson("checkerboard", **link)
+    assert "Predict first" not in component(app, "linked_grid").json + html(app, "formula")
+    assert all("?" not in grid["texts"] for grid in grids(app).values())
 
 
 def test_the_tent_of_the_slides_comes_with_its_question(visit_lesson):

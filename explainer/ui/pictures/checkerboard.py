@@ -77,13 +77,16 @@ TINTS = 8
 UNEVEN_4X4 = "1,1,1,1;1,2,1,2;1,1,1,1;1,2,1,2"
 """A 4×4 kernel with four taps in every phase at stride 2, and sums that differ: 4, 4, 4, 8."""
 
+Kept = Literal["", "sums", "counts"]
+"""Nothing; the sums of the phases, so whether flat stays flat; the counts of stacked layers."""
+
 
 @dataclass(frozen=True)
 class State:
     """The settings of the page; `w` are the edited weights of the address, or "".
 
     Attributes:
-        told: whether the page may say if flat stays flat, which its question may ask.
+        kept: what is kept back because the open question asks it.
     """
 
     axes: Literal[1, 2] = 2
@@ -96,7 +99,7 @@ class State:
     seed: int = 0
     w: str = ""
     photo: str = "cat"
-    told: bool = True
+    kept: Kept = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -307,13 +310,22 @@ def coverage(state: State) -> Scene:
         terms["kernel"] = kernel_terms(maps[0], state.kernel_values, letters=True)
     for place in range(1, len(maps)):
         terms[labels[place + 1]] = _paths(maps[place], counted[place - 1])
+    rest, steps = _coverage_rest(state), _stamps(maps, labels[1:])
+    if state.kept == "counts" and not alone:
+        layers[1:] = [unknown(layer) for layer in layers[1:]]
+        rest, steps = PREDICT_COUNTS, None
+        for label in labels[2:]:
+            terms[label] = [rest] * len(terms[label])
     rows: list[list[Grid | str]]
     if lines:
         rows = [*([[kernel]] if alone else []), [x], *([layer] for layer in layers)]
     else:
         first = [x, "·", kernel, "→"] if alone else [x, "→"]
         rows = [[*first, *(item for layer in layers for item in (layer, "→"))][:-1]]
-    return Scene(rows, links, terms, _coverage_rest(state), _stamps(maps, labels[1:]))
+    return Scene(rows, links, terms, rest, steps)
+
+
+PREDICT_COUNTS = f"how uneven are the {chips('y', 'counts')}? Predict first"
 
 
 def _counts_grid(label: str, counts: Counts, layer: int, state: State) -> Grid:
@@ -479,7 +491,7 @@ def phases(state: State) -> Scene:
         ),
     ]
     rest = _phases_rest(state, bool(inside.any()))
-    if not state.told:
+    if state.kept == "sums":
         summed, output, rest = unknown(summed), unknown(output), PREDICT_FLAT
         terms = {name: [PREDICT_FLAT] * len(said) for name, said in terms.items()}
     if state.axes == 1:
@@ -672,7 +684,7 @@ def gradient(state: State) -> Scene:
         above = replace(above, title="∂L/∂y")
         below = replace(below, title="∂L/∂x")
         weights_ = replace(weights_, title="kernel w")
-    if not state.told:
+    if state.kept == "sums":
         below = unknown(below)
     links = [links_of(A, "gradient", "upstream", "kernel", lines=state.axes == 1)]
     read = A.coverage().ravel()
@@ -699,7 +711,7 @@ def gradient(state: State) -> Scene:
     pattern_ = "flat" if is_flat(state) else "a checkerboard"
     rest = f"{chips('y', 'flat')} above gives {chips('x', pattern_)} below: the same transpose"
     steps = _gradient_steps(A)
-    if not state.told:
+    if state.kept == "sums":
         rest, steps = PREDICT_FLAT, None
         terms["gradient"] = [rest] * len(x)
     return Scene(rows, links, terms, rest, steps)

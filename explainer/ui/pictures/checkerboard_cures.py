@@ -200,10 +200,10 @@ class Panel:
 
     Attributes:
         method: one of `METHODS`, or "photo".
-        source: the picture as the source of an image.
+        source: the picture as the source of an image; "" where it is kept back.
         pixels: its columns.
         title, note: the lines.
-        flat: whether a flat input stays flat; None for the photo itself.
+        flat: whether a flat input stays flat; None for the photo itself and where it is kept back.
     """
 
     method: str
@@ -238,6 +238,10 @@ def panels(state: State) -> tuple[Panel, ...]:
         Panel("photo", _png(x), columns, f"{word}, {rows}×{columns}", "what goes in", None),
     ]
     for method in METHODS:
+        if state.kept == "sums" and in_question(state, method):
+            pixels = columns * s**state.layers
+            drawn.append(Panel(method, "", pixels, titles[method], PREDICT, None))
+            continue
         y = enlarge(x, state, method)
         response = flat_response(state, method)
         nothing = sums_to_zero(kernel_of(state, method, 1))
@@ -248,6 +252,15 @@ def panels(state: State) -> tuple[Panel, ...]:
             y = y + FLAT_GREY
         drawn.append(Panel(method, _png(y), y.shape[-1], titles[method], note, flat))
     return tuple(drawn)
+
+
+PREDICT = "flat stays flat? Predict first"
+
+
+def in_question(state: State, method: str) -> bool:
+    """Whether a method is the page's own transposed convolution, of which its questions ask."""
+    same = divisible_size(state) == state.kernel
+    return method == "transposed" or (method == "divisible" and same)
 
 
 def _range(response: Floats) -> str:
@@ -269,14 +282,21 @@ def panels_html(shown: tuple[Panel, ...]) -> str:
         '<div class="cures" data-role="cures">'
         + "".join(
             f'<figure data-method="{panel.method}" data-flat="{str(panel.flat).lower()}">'
-            f'<img src="{panel.source}" alt="{html.escape(panel.title)}" '
-            f'style="width: round(down, 100%, {panel.pixels}px)">'
+            f"{_picture(panel)}"
             f"<figcaption><b>{html.escape(panel.title)}</b>"
             f"<span>{_sign(panel.flat)}{html.escape(panel.note)}</span></figcaption></figure>"
             for panel in shown
         )
         + "</div>"
     )
+
+
+def _picture(panel: Panel) -> str:
+    """The image of a panel, or a "?" of its size."""
+    width = f'style="width: round(down, 100%, {panel.pixels}px)"'
+    if not panel.source:
+        return f'<div class="kept" {width}>?</div>'
+    return f'<img src="{panel.source}" alt="{html.escape(panel.title)}" {width}>'
 
 
 def _sign(flat: bool | None) -> str:
