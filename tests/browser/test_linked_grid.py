@@ -543,11 +543,20 @@ def test_digits_choose_a_view_but_not_while_typing(
     picture.cell("input", 0, 0).focus()
     picture.key("2")
     picture.logged("view 1")
-    page.get_by_role("combobox").first.focus()
+    menu = page.get_by_role("combobox").first
+    menu.click()
+    expect(menu).to_have_attribute("aria-expanded", "true")
     ws_frames.clear()
     page.keyboard.type("4")
+    expect(menu).to_have_value("4")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Escape")
     picture.point("input", 0, 0)
     assert ws_frames == []
+    # Closed again, it takes no text, although it still has the focus.
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("4")
+    picture.logged("view 3")
     assert console_errors == []
 
 
