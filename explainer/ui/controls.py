@@ -369,7 +369,8 @@ class Controls:
             extras: that have changed; "" for one that leaves the address.
         """
         run = get_script_run_ctx()
-        assert run is not None, "controls belong to a run"
+        if run is None:  # a page that is imported has no address
+            return False
         address = {name: text for name, text in {**self.written(), **extras}.items() if text}
         with run.session_state.query_params() as told:
             others = {name: told.get_all(name) for name in told if name not in self.names}
