@@ -57,7 +57,7 @@ def test_a_fresh_server_opens_the_slides_example_by_link(
     expect(cells(page, "input")).to_have_count(4)
     expect(cells(page, "kernel")).to_have_count(9)
     expect(page.locator(f"{PICTURE} .title").last).to_contain_text("4×4, in the canvas, 5×5")
-    expect(page.locator('[data-role="formula"]').first).to_contain_text("all 4 views agree")
+    expect(page.locator('[data-role="formula"]').first).to_contain_text("4 views differ by 0")
     assert console_errors == []
 
 
