@@ -30,6 +30,10 @@ LIVE = "live"
 # that the visitor cannot see.
 _REDRAW, _COMPLETE, _LEFT, _UNSEEN = "redraw", "complete", "left", "unseen"
 
+# What the open page keeps in the address beside its controls, by name; "" for none. Only the server
+# changes it: the address that comes with a click may be older than the last answer.
+_EXTRAS = "extras"
+
 # Whether the address was written, and the browser is still to be told.
 _TELL = "tell"
 
@@ -217,12 +221,15 @@ class Controls:
         state = st.session_state
         state.pop(_REDRAW, None)
         state[_COMPLETE] = False
+        run = get_script_run_ctx()
+        back = run is not None and run.is_history_navigation
         if state.get("here") == self.page:
+            if back:
+                state[_EXTRAS] = self._extras_of(st.query_params)
+            self._mend_address()
             self.remember()
             return
         state["here"] = self.page
-        run = get_script_run_ctx()
-        back = run is not None and run.is_history_navigation
         if run is not None:
             run.is_history_navigation = False
         left = state.get(_LEFT, {}).get(self.page, {})
@@ -240,17 +247,16 @@ class Controls:
                     f"The link asks for {name} = {_shortened(text)}. It must be "
                     f"{control.allowed()}, so here it is {taken}."
                 )
-        extras = {name: address.get(name, "") for name in self.extras}
+        state[_EXTRAS] = self._extras_of(address)
         for name, usable in self.extras.items():
-            if name in address and not usable(extras[name]):
-                extras[name] = ""
+            if name in address and not usable(address[name]):
                 notices[name] = (
                     f"The link gives {name} in a form that this page cannot read, so it is left "
                     "out."
                 )
         if notices or not named:  # else the address is right as it is
             # The browser hears of it when the script ends: as yet it is on the page before.
-            state[_TELL] = self._address(extras)
+            state[_TELL] = self._address()
         for name, (control, value) in self.needs.items():
             if name in named and self[name] and state[control] != value:
                 ignored = (
@@ -301,7 +307,7 @@ class Controls:
         if name in supposed:
             return supposed[name]
         if name in self.extras:
-            return st.query_params.get(name, "")
+            return st.session_state.get(_EXTRAS, {}).get(name, "")
         value = st.session_state.get(name)
         # An empty parameter (`?axes=`) clears the widget: Streamlit then has no value for it.
         return self.controls[name].default if value is None else value
@@ -355,23 +361,37 @@ class Controls:
                 left[name] = _written(value)
             if self._shows_outside(name) or name in self.controls:
                 st.session_state[_REDRAW] = True
-        if self._address({name: value for name, value in values.items() if name in self.extras}):
+            if name in self.extras:
+                st.session_state.setdefault(_EXTRAS, {})[name] = value
+        if self._address():
             tell()
 
-    def _address(self, extras: Mapping[str, str]) -> bool:
+    def _extras_of(self, address: Mapping[str, str]) -> dict[str, str]:
+        """What an address says of the extras, as far as the page can use it."""
+        found = {name: address.get(name, "") for name in self.extras}
+        return {name: text if self.extras[name](text) else "" for name, text in found.items()}
+
+    def _mend_address(self) -> None:
+        """Tell the browser the address again where it wrote an older one over it.
+
+        A click that was made before the last answer came does so.
+        """
+        extras = {name: self[name] for name in self.extras}
+        if extras != {name: st.query_params.get(name, "") for name in self.extras}:
+            self._address()
+            tell()
+
+    def _address(self) -> bool:
         """Write the page's new address; whether it has changed, and the browser is to be told.
 
         Streamlit tells the browser of each control that a script has set, one after the other, and
         its Back would step through all of these: states that nobody chose. It tells nothing of what
         stands in the address already.
-
-        Args:
-            extras: that have changed; "" for one that leaves the address.
         """
         run = get_script_run_ctx()
         if run is None:  # a page that is imported has no address
             return False
-        address = {name: text for name, text in {**self.written(), **extras}.items() if text}
+        address = self.written()
         with run.session_state.query_params() as told:
             others = {name: told.get_all(name) for name in told if name not in self.names}
             if {name: told[name] for name in told if name not in others} == address:
@@ -396,6 +416,7 @@ class Controls:
         """Run the whole page where more than its live part has changed; the first call in that."""
         if st.session_state.pop(_REDRAW, False):
             st.rerun()
+        self._mend_address()
         self.remember()
 
     def _shows_outside(self, name: str) -> bool:

@@ -177,6 +177,16 @@ def test_a_preset_sets_every_key_of_the_page():
     assert state(at) == DEFAULTS
 
 
+def test_a_click_with_an_older_address_takes_no_extra_away():
+    at = opened()
+    at.button[0].click().run()
+    assert state(at)["x"] == "1,2"
+    del at.query_params["x"]  # the click was made before the browser heard of it
+    at.toggle[0].set_value(True).run()
+    assert state(at) == {**DEFAULTS, "size": 7, "letters": True, "x": "1,2"}
+    assert at.query_params["x"] == "1,2"
+
+
 def test_controls_say_what_they_allow():
     assert Whole("n", "n", 1, low=0, high=3).allowed() == "a whole number from 0 to 3"
     assert Switch("l", "l", False).parse("True") is True

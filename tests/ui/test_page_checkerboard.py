@@ -24,6 +24,7 @@ from tests.ui.conftest import (
     preset,
     presets,
     press,
+    send,
 )
 
 DEFAULTS = {"kernel": 3, "stride": 2, "layers": 1, "size": 4, "padding": 0, "seed": 0}
@@ -213,8 +214,7 @@ def test_the_cures_keep_back_what_is_asked_and_no_more(visit_lesson, question, l
     assert hidden() == kept
     app.radio[0].set_value("flat").run()
     press(app, f"reveal {question.replace('×', 'x')}")
-    app.query_params["view"] = "Cures"
-    app.run()
+    send(app, "linked_grid", "view", VIEWS.index("Cures"))
     assert hidden() == set()
 
 
