@@ -77,7 +77,11 @@ DRAWN = """async () => {
 
 
 def idle(page: Page) -> None:
-    """Wait until no run of the script is under way and what it sent is drawn."""
+    """Wait until no run of the script is under way and what it sent is drawn.
+
+    Before a click, too, after which the page's place matters: where an element is redrawn under the
+    pointer, Playwright scrolls the page before it tries again.
+    """
     page.evaluate(DRAWN)  # what was just done has reached the page's state
     app = page.locator('[data-testid="stApp"]')
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=FIRST_RESULT)

@@ -244,6 +244,7 @@ def test_share_gives_link_and_qr_code(page: Page, serve: Any):
 
 def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
     lesson.get_by_text("stays", exact=True).click()
+    idle(lesson)
     lesson.get_by_role("button", name="Reveal").click()
     expect(lesson.get_by_text("Drag along the stairs").first).to_be_visible()
     stairs = lesson.locator('[data-role="staircase"][data-shown="6"]')

@@ -127,6 +127,7 @@ def test_an_answer_stands_beside_the_picture_that_shows_why(
     question.locator("label:has(input[type=radio])").first.click()
     reveal = question.get_by_role("button", name="Reveal")
     expect(reveal).to_be_enabled()
+    idle(page)
     reveal.click()
     expect(question.get_by_text(re.compile("^(Right|Answer): "))).to_be_visible()
     idle(page)
@@ -212,6 +213,7 @@ def test_every_example_is_readable_in_a_small_window(path: str, open_page: Any, 
     names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
     assert any(name.endswith("Reset") for name in names)
     for place, name in enumerate(names):
+        idle(page)
         before, entries = records.runs, page.evaluate("history.length")
         buttons.nth(place).click()
         records.wait_for_run(page, before)

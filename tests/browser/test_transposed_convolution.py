@@ -369,6 +369,7 @@ def test_examples_show_their_pictures(lesson: Page, console_errors: list):
 
 def test_an_example_of_two_cases_shows_them_in_the_window(lesson: Page):
     lesson.set_viewport_size({"width": 1280, "height": 720})
+    idle(lesson)
     lesson.get_by_role("button", name="no inverse").click()
     expect(cells(lesson, "printed")).to_have_count(9)
     assert cells(lesson, "printed").all_inner_texts()[:3] == ["148", "299", "141"]
