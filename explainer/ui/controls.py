@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
@@ -36,6 +37,43 @@ _EXTRAS = "extras"
 
 # Whether the address was written, and the browser is still to be told.
 _TELL = "tell"
+
+# The last address that the browser was told of and may not have heard; during the callbacks of a
+# click that was made before it heard, the address that it had then.
+_TOLD, _LATE = "told", "late"
+
+LATEST = 2.0
+"""Seconds after which a click is no longer taken for one of a browser that has not heard."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An address that the browser was told of.
+
+    Attributes:
+        address: its parameters.
+        before: addresses that the browser may have until it hears.
+        when: seconds, of a clock that only goes on.
+    """
+
+    address: Mapping[str, str]
+    before: tuple[Mapping[str, str], ...]
+    when: float
+
+    def unheard_in(self, address: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The older address that a click was made with; None if the browser had heard.
+
+        Args:
+            address: that came with the click. A slider that has moved since is in it too.
+        """
+
+        def apart(other: Mapping[str, str]) -> int:
+            return sum(address.get(name) != other.get(name) for name in {*address, *other})
+
+        nearest = min(self.before, key=apart)
+        heard = apart(self.address) <= max(apart(nearest), 1) or monotonic() > self.when + LATEST
+        return None if heard else nearest
+
 
 # The slider that the visitor moved last, and the way it went (1 or -1).
 _MOVED = "moved"
@@ -220,6 +258,7 @@ class Controls:
         """
         state = st.session_state
         state.pop(_REDRAW, None)
+        state.pop(_LATE, None)
         state[_COMPLETE] = False
         run = get_script_run_ctx()
         back = run is not None and run.is_history_navigation
@@ -230,6 +269,7 @@ class Controls:
             self.remember()
             return
         state["here"] = self.page
+        state.pop(_TOLD, None)
         if run is not None:
             run.is_history_navigation = False
         left = state.get(_LEFT, {}).get(self.page, {})
@@ -280,6 +320,13 @@ class Controls:
                 # and the browser goes on sending what was there before.
                 st.session_state[name] = self._left(name)
                 return
+            before = self._late()
+            if before is not None:
+                # The browser is about to show what was set last, over what the visitor has moved.
+                moved = self._said(name, before) != self[name]
+                st.session_state[name] = self[name] if moved else self._left(name)
+                if not moved:
+                    return
             if isinstance(control, Whole):
                 st.session_state[_MOVED] = (name, 1 if self[name] > self._left(name) else -1)
             if self._shows_outside(name):  # also where the control is drawn inside the live part
@@ -354,6 +401,7 @@ class Controls:
 
     def set(self, **values: Any) -> None:
         """Set controls and extras, in a callback; an extra that becomes "" leaves the address."""
+        late, last, heard = self._late(), st.session_state.get(_TOLD), self._heard()
         for name, value in values.items():
             if name in self.controls:
                 st.session_state[name] = value
@@ -363,8 +411,34 @@ class Controls:
                 st.session_state[_REDRAW] = True
             if name in self.extras:
                 st.session_state.setdefault(_EXTRAS, {})[name] = value
-        if self._address():
-            tell()
+        self._address()
+        before = () if last is None or late is None else (*last.before, last.address)
+        st.session_state[_TOLD] = Told(self.written(), (*before, heard), monotonic())
+        tell()
+
+    def _heard(self) -> dict[str, str]:
+        """The parameters of this page in the address as it is."""
+        return {name: st.query_params[name] for name in st.query_params if name in self.names}
+
+    def _late(self) -> Mapping[str, str] | None:
+        """In a callback: the browser's address, if it had not heard of the last one that was set.
+
+        Such a click brings along what controls showed before that.
+        """
+        state = st.session_state
+        if _LATE not in state:
+            told, run = state.get(_TOLD), get_script_run_ctx()
+            back = run is not None and run.is_history_navigation
+            state[_LATE] = None if told is None or back else told.unheard_in(self._heard())
+        return state[_LATE]
+
+    def _said(self, name: str, address: Mapping[str, str]) -> Any:
+        """What an address says of a control or an extra."""
+        text = address.get(name)
+        if name in self.extras:
+            return text or ""
+        value = None if text is None else self.controls[name].parse(text)
+        return self.controls[name].default if value is None else value
 
     def _extras_of(self, address: Mapping[str, str]) -> dict[str, str]:
         """What an address says of the extras, as far as the page can use it."""
@@ -372,12 +446,11 @@ class Controls:
         return {name: text if self.extras[name](text) else "" for name, text in found.items()}
 
     def _mend_address(self) -> None:
-        """Tell the browser the address again where it wrote an older one over it.
+        """Tell the browser the address again where it says anything else than the page shows.
 
-        A click that was made before the last answer came does so.
+        A click that was made before the last answer came brings an older one along.
         """
-        extras = {name: self[name] for name in self.extras}
-        if extras != {name: st.query_params.get(name, "") for name in self.extras}:
+        if any(self._said(name, st.query_params) != self[name] for name in self.names):
             self._address()
             tell()
 
@@ -414,6 +487,7 @@ class Controls:
 
     def refresh(self) -> None:
         """Run the whole page where more than its live part has changed; the first call in that."""
+        st.session_state.pop(_LATE, None)
         if st.session_state.pop(_REDRAW, False):
             st.rerun()
         self._mend_address()
@@ -444,9 +518,7 @@ class Controls:
 
     def _left(self, name: str) -> Any:
         """The value of a control when it was last drawn or set."""
-        text = st.session_state.get(_LEFT, {}).get(self.page, {}).get(name)
-        value = None if text is None else self.controls[name].parse(text)
-        return self.controls[name].default if value is None else value
+        return self._said(name, st.session_state.get(_LEFT, {}).get(self.page, {}))
 
 
 def complete() -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explainer.ui.controls import SETTINGS, Choice, Controls, Switch, Whole
+from explainer.ui.controls import LATEST, SETTINGS, Choice, Controls, Switch, Told, Whole
 
 
 def page() -> None:
@@ -185,6 +185,62 @@ def test_a_click_with_an_older_address_takes_no_extra_away():
     at.toggle[0].set_value(True).run()
     assert state(at) == {**DEFAULTS, "size": 7, "letters": True, "x": "1,2"}
     assert at.query_params["x"] == "1,2"
+
+
+def heard_nothing(at: AppTest) -> None:
+    """Let the browser have the address that it had before the preset."""
+    for name in ("size", "x"):
+        del at.query_params[name]
+
+
+@pytest.mark.parametrize(("shown", "kept"), [(5, 7), (6, 6)], ids=["as it was", "moved"])
+def test_a_click_before_the_preset_is_heard_keeps_it_and_what_the_visitor_moved(shown, kept):
+    at = opened()
+    at.button[0].click().run()
+    heard_nothing(at)
+    at.slider[0].set_value(shown)
+    at.toggle[0].set_value(True).run()
+    assert state(at) == {**DEFAULTS, "size": kept, "letters": True, "x": "1,2"}
+    assert at.slider[0].value == kept
+    assert at.query_params == {"size": str(kept), "letters": "true", "x": "1,2"}
+
+
+def test_two_presets_before_either_is_heard_leave_the_second():
+    at = opened()
+    at.button[0].click().run()
+    heard_nothing(at)
+    at.slider[0].set_value(5)
+    at.button[1].click().run()
+    assert state(at) == DEFAULTS
+    assert not {*at.query_params} & {"size", "x"}
+
+
+def test_once_the_preset_is_heard_a_control_can_go_back():
+    at = opened()
+    at.button[0].click().run()
+    at.slider[0].set_value(5).run()
+    assert state(at) == {**DEFAULTS, "x": "1,2"}
+
+
+OLD, NEW = {"size": "5"}, {"size": "7", "x": "1"}
+
+
+@pytest.mark.parametrize(
+    ("address", "unheard"),
+    [
+        (OLD, OLD),
+        ({**OLD, "mode": "VALID"}, OLD),  # and moved since
+        (NEW, None),
+        ({**NEW, "mode": "VALID"}, None),
+        ({**NEW, "size": "5"}, None),  # moved back
+    ],
+)
+def test_an_address_tells_whether_the_browser_has_heard(address, unheard, monkeypatch):
+    told = Told(NEW, (OLD,), when=100.0)
+    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.0 + LATEST)
+    assert told.unheard_in(address) == unheard
+    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.1 + LATEST)
+    assert told.unheard_in(address) is None  # a browser that never hears is still obeyed
 
 
 def test_controls_say_what_they_allow():
