@@ -242,6 +242,23 @@ def test_share_gives_link_and_qr_code(page: Page, serve: Any):
     expect(page.get_by_text("/convolution?size=6")).to_be_visible()
 
 
+def test_an_example_stays_when_a_view_is_chosen_before_its_answer(lesson: Page):
+    example = lesson.locator('.st-key-presets [data-role="button-row"] button')
+    example.filter(has_text="4×16").evaluate(
+        """(button) => {
+          button.click();
+          const key = { key: "2", code: "Digit2", bubbles: true };
+          document.body.dispatchEvent(new KeyboardEvent("keydown", key));
+        }"""
+    )
+    expect(lesson).to_have_url(
+        re.compile(r"size=4&stride=1&padding=0&letters=true&view=Matrix$"), timeout=20_000
+    )
+    idle(lesson)
+    expect(lesson.get_by_role("slider", name="size n")).to_have_value("4")
+    expect(cells(lesson, "matrix")).to_have_count(4 * 16)
+
+
 def test_the_answer_says_to_drag_along_stairs_that_are_in_sight(lesson: Page):
     lesson.get_by_text("stays", exact=True).click()
     idle(lesson)
