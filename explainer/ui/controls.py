@@ -42,8 +42,18 @@ _TELL = "tell"
 # click that was made before it heard, the address that it had then.
 _TOLD, _LATE = "told", "late"
 
-LATEST = 2.0
+HEARS_WITHIN = 2.0
 """Seconds after which a click is no longer taken for one of a browser that has not heard."""
+
+UNHEARD = 8
+"""The most older addresses that the browser is supposed to have still."""
+
+# The slider that the visitor moved last, and the way it went (1 or -1).
+_MOVED = "moved"
+
+# What controls and extras are supposed to be. Only in the thread that supposes: a run that a newer
+# one has superseded still goes on for a while, beside it and with the same controls.
+_SUPPOSED: ContextVar[Mapping[str, Any]] = ContextVar("supposed", default=MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -71,16 +81,8 @@ class Told:
             return sum(address.get(name) != other.get(name) for name in {*address, *other})
 
         nearest = min(self.before, key=apart)
-        heard = apart(self.address) <= max(apart(nearest), 1) or monotonic() > self.when + LATEST
-        return None if heard else nearest
-
-
-# The slider that the visitor moved last, and the way it went (1 or -1).
-_MOVED = "moved"
-
-# What controls and extras are supposed to be. Only in the thread that supposes: a run that a newer
-# one has superseded still goes on for a while, beside it and with the same controls.
-_SUPPOSED: ContextVar[Mapping[str, Any]] = ContextVar("supposed", default=MappingProxyType({}))
+        behind = apart(self.address) > max(apart(nearest), 1)
+        return nearest if behind and monotonic() <= self.when + HEARS_WITHIN else None
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,7 @@ class Controls:
         if state.get("here") == self.page:
             if back:
                 state[_EXTRAS] = self._extras_of(st.query_params)
+                state.pop(_TOLD, None)
             self._mend_address()
             self.remember()
             return
@@ -413,7 +416,8 @@ class Controls:
                 st.session_state.setdefault(_EXTRAS, {})[name] = value
         self._address()
         before = () if last is None or late is None else (*last.before, last.address)
-        st.session_state[_TOLD] = Told(self.written(), (*before, heard), monotonic())
+        before = (*before, heard)[-UNHEARD:]
+        st.session_state[_TOLD] = Told(self.written(), before, monotonic())
         tell()
 
     def _heard(self) -> dict[str, str]:

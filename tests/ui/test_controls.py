@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explainer.ui.controls import LATEST, SETTINGS, Choice, Controls, Switch, Told, Whole
+from explainer.ui.controls import HEARS_WITHIN, SETTINGS, Choice, Controls, Switch, Told, Whole
 
 
 def page() -> None:
@@ -237,9 +237,9 @@ OLD, NEW = {"size": "5"}, {"size": "7", "x": "1"}
 )
 def test_an_address_tells_whether_the_browser_has_heard(address, unheard, monkeypatch):
     told = Told(NEW, (OLD,), when=100.0)
-    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.0 + LATEST)
+    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.0 + HEARS_WITHIN)
     assert told.unheard_in(address) == unheard
-    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.1 + LATEST)
+    monkeypatch.setattr("explainer.ui.controls.monotonic", lambda: 100.1 + HEARS_WITHIN)
     assert told.unheard_in(address) is None  # a browser that never hears is still obeyed
 
 
